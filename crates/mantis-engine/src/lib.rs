@@ -1,0 +1,1 @@
+//! Versioned ordered storage: memory engine, LSM engine, row cache.

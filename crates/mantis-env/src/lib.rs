@@ -1,0 +1,1 @@
+//! Clock, randomness, files and tasks, real and simulated.

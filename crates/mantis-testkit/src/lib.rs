@@ -1,0 +1,1 @@
+//! Crash rig, faults, conformance suite, test servers.

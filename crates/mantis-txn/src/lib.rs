@@ -1,0 +1,1 @@
+//! Commits: validate, number, log, apply, publish.

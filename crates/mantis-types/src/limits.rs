@@ -1,0 +1,49 @@
+//! The named limits of the whole store. Configuration shows them under `limits.*`.
+
+/// What the store refuses to exceed. Each field names its unit and what happens at the limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest user key in bytes, as the caller gave it. Beyond: `too_large`.
+    pub key_bytes_max: usize,
+    /// Largest value in bytes. Beyond: `too_large`. At most half the memtable budget.
+    pub value_bytes_max: u64,
+    /// Values above this many bytes are stored as chunks of this size.
+    pub chunk_bytes: usize,
+    /// Most operations in one batch. Beyond: `too_large`.
+    pub batch_ops_max: usize,
+    /// Most bytes of one commit, keys and values together. Beyond: `too_large`.
+    pub batch_bytes_max: u64,
+    /// Page size of a list when the caller gives none.
+    pub list_limit_default: usize,
+    /// Largest page of a list; larger wishes are cut to it.
+    pub list_limit_max: usize,
+    /// Most keys a list counts for its `total`; beyond, the total is unknown.
+    pub count_scan_max: u64,
+    /// Nesting depth of JSON that is taken. Beyond: `invalid_json`.
+    pub json_depth_max: usize,
+    /// Most tags on one value. Beyond: `too_large`.
+    pub tags_max: usize,
+    /// Longest tag or content type in bytes. Beyond: `too_large`.
+    pub tag_bytes_max: usize,
+    /// Largest expiry span in seconds (100 years). Beyond: `invalid_value`.
+    pub ttl_seconds_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            key_bytes_max: 32 << 10,
+            value_bytes_max: 32 << 20,
+            chunk_bytes: 256 << 10,
+            batch_ops_max: 10_000,
+            batch_bytes_max: 64 << 20,
+            list_limit_default: 100,
+            list_limit_max: 1000,
+            count_scan_max: 1_000_000,
+            json_depth_max: 128,
+            tags_max: 64,
+            tag_bytes_max: 256,
+            ttl_seconds_max: 100 * 366 * 86_400,
+        }
+    }
+}

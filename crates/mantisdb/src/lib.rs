@@ -1,0 +1,1 @@
+//! MantisDB: one binary and library for keys, rows, documents and columns.
