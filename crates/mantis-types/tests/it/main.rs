@@ -1,0 +1,4 @@
+//! Integration tests of mantis-types.
+
+#[cfg(test)]
+mod format_page;
