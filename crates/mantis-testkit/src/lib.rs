@@ -1,1 +1,7 @@
-//! Crash rig, faults, conformance suite, test servers.
+//! What the tests of all crates stand on: seeded dice, the crash rig, the conformance suite.
+//!
+//! It is not: shipped, nor used by any crate outside its tests.
+
+pub mod dice;
+#[cfg(feature = "rig")]
+pub mod rig;

@@ -1,0 +1,17 @@
+//! The crash rig: a child writes by a script, the parent hears its acknowledgements, kills it in
+//! some way, reopens the store and compares it with the oracle.
+
+pub mod child;
+pub mod control;
+pub mod heard;
+pub mod kill;
+pub mod mount;
+pub mod oracle;
+pub mod power;
+pub mod probe;
+pub mod reading;
+pub mod script;
+pub mod specimen;
+pub mod target;
+pub mod wire;
+pub mod writing;

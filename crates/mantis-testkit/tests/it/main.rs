@@ -1,0 +1,12 @@
+//! The rig's short runs, one module for each part.
+//!
+//! Sizes come from `RIG_*` variables, so that the long gate runs the same code; seeds from `RIG_SEED`.
+
+#[cfg(test)]
+mod setting;
+
+#[cfg(test)]
+mod kill;
+
+#[cfg(test)]
+mod power;
