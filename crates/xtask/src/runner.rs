@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,8 @@ pub(crate) fn run(steps: &[Step], skips: Skips) -> Result<bool> {
     let root = root()?;
     let logs = root.join("target/xtask");
     std::fs::create_dir_all(&logs).context("cannot make target/xtask")?;
+    // Asked now: a step may build this program anew, and then the answer is a deleted file.
+    let own = std::env::current_exe().context("xtask does not know itself")?;
     let mut outcomes = Vec::new();
     for step in steps {
         println!("== {}: {}", step.name, step.command);
@@ -98,7 +100,7 @@ pub(crate) fn run(steps: &[Step], skips: Skips) -> Result<bool> {
                     reason,
                 )
             }
-            None => run_step(step, &root, &logs.join(format!("{}.log", step.name)))?,
+            None => run_step(step, &own, &root, &logs.join(format!("{}.log", step.name)))?,
         };
         outcomes.push(Outcome {
             name: step.name,
@@ -110,15 +112,12 @@ pub(crate) fn run(steps: &[Step], skips: Skips) -> Result<bool> {
     Ok(report(&outcomes, skips))
 }
 
-fn run_step(step: &Step, root: &Path, log: &PathBuf) -> Result<(Counts, String)> {
+fn run_step(step: &Step, own: &Path, root: &Path, log: &Path) -> Result<(Counts, String)> {
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     let mut words = step.command.split(' ');
     let program = match words.next() {
-        Some("xtask") => std::env::current_exe()
-            .context("xtask does not know itself")?
-            .into(),
-        Some("cargo") => cargo(),
-        other => other.unwrap_or_default().into(),
+        Some("xtask") => own.into(),
+        _ => cargo(),
     };
     let mut command = Command::new(program);
     command
