@@ -1,0 +1,278 @@
+//! The memory engine: one memtable for everything, whose obsolete versions are dropped.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+
+use mantis_types::{RecordView, Seq, WriteBatch, WriteBatchBuilder};
+
+use crate::engine::{KeyRange, Placement};
+use crate::memtable::{Memtable, VersionEntry};
+use crate::view::{CurrentView, InMemory, View};
+use crate::{
+    BulkInfo, CheckpointInfo, Direction, Engine, EngineError, EngineStatus, FlushBarrier, Horizon,
+    MemoryOptions, Ready, Record, Scan, Snapshot,
+};
+
+mod collector;
+
+use collector::Collector;
+
+/// Obsolete versions that are never worth a collection.
+const GARBAGE_MIN: u64 = 1024;
+
+/// An engine without files: the memtable of [`crate::LsmEngine`] and nothing below it.
+///
+/// Every put leaves the version before it in the skiplist until no snapshot sees it any more; a
+/// background task then takes it out, so that memory follows the live data.
+#[derive(Debug)]
+pub struct MemoryEngine {
+    shared: Arc<Shared>,
+}
+
+/// What the engine and its collector share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    memtable: Arc<Memtable>,
+    view: CurrentView,
+    horizon: Horizon,
+    options: MemoryOptions,
+    /// Versions that a newer one, or nothing at all, has made obsolete since they were counted.
+    garbage: AtomicU64,
+    dropped: AtomicU64,
+    closed: AtomicBool,
+    collector: Collector,
+}
+
+impl MemoryEngine {
+    /// An empty engine.
+    #[must_use]
+    pub fn new(options: MemoryOptions) -> Self {
+        let memtable = Arc::new(Memtable::new(Seq::new(1)));
+        let active = Arc::clone(&memtable);
+        let shared = Shared {
+            memtable,
+            view: CurrentView::new(View {
+                active,
+                sealed: Vec::new(),
+                tables: None,
+            }),
+            horizon: Horizon::new(Seq::ZERO),
+            options,
+            garbage: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            collector: Collector::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+}
+
+impl Shared {
+    /// What every snapshot, held or to come, sees: older versions than the newest below it are
+    /// obsolete.
+    fn floor(&self) -> Seq {
+        // The horizon first: a snapshot taken after this line is at it or later.
+        let visible = self.horizon.get();
+        self.view
+            .registry
+            .oldest()
+            .map_or(visible, |oldest| oldest.min(visible))
+    }
+
+    fn note(&self, version: &VersionEntry<'_>) {
+        let superseded = version
+            .next()
+            .is_some_and(|older| older.key().same_key(version.key()));
+        let tombstone = version.value().is_empty();
+        let obsolete = u64::from(superseded) + u64::from(tombstone);
+        if obsolete > 0 {
+            self.garbage.fetch_add(obsolete, Relaxed);
+        }
+    }
+
+    fn collection_is_due(&self) -> bool {
+        let live = self.memtable.versions.len() as u64;
+        let share = live / self.options.garbage_share.max(1);
+        self.garbage.load(Relaxed) >= share.max(GARBAGE_MIN)
+    }
+
+    fn collect_all(&self) {
+        self.collector.run_to_end(self);
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn admit(&self, bytes: u64) -> Result<(), EngineError> {
+        let shared = &self.shared;
+        if shared.closed.load(SeqCst) {
+            return Err(EngineError::Closed);
+        }
+        let max = shared.options.memory_bytes_max;
+        if shared.memtable.bytes().saturating_add(bytes) <= max {
+            return Ok(());
+        }
+        shared.collect_all();
+        if shared.memtable.bytes().saturating_add(bytes) <= max {
+            return Ok(());
+        }
+        Err(EngineError::MemoryFull { max })
+    }
+
+    fn place(&self, _seq: Seq, bytes: u64) -> Placement {
+        self.shared.memtable.reserve(bytes);
+        Placement {
+            memtable: Arc::clone(&self.shared.memtable),
+        }
+    }
+
+    fn apply(&self, placement: &Placement, seq: Seq, batch: &WriteBatch) {
+        placement
+            .memtable
+            .apply(seq, batch, |version| self.shared.note(version));
+    }
+
+    fn horizon(&self) -> &Horizon {
+        &self.shared.horizon
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        self.shared.view.snapshot(|| self.shared.horizon.get())
+    }
+
+    fn snapshot_applied(&self) -> Snapshot {
+        self.shared.view.snapshot(|| Seq::MAX)
+    }
+
+    fn get(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<Record>, EngineError> {
+        EngineError::check_key(key)?;
+        snapshot
+            .held()
+            .with(|view| match view.look(snapshot.seq(), key) {
+                InMemory::Found(record) => Record::check(record).map(Some),
+                InMemory::Absent | InMemory::InTables => Ok(None),
+            })
+    }
+
+    fn get_ready(&self, snapshot: &Snapshot, key: &[u8]) -> Ready {
+        match self.get(snapshot, key) {
+            Ok(Some(record)) => Ready::Found(record),
+            Ok(None) => Ready::Absent,
+            // The error is told by `get`.
+            Err(_) => Ready::NeedsIo,
+        }
+    }
+
+    fn scan(
+        &self,
+        snapshot: &Snapshot,
+        range: KeyRange<'_>,
+        direction: Direction,
+    ) -> Result<Scan, EngineError> {
+        Ok(Scan::new(snapshot.clone(), range, direction))
+    }
+
+    fn replay_from(&self) -> Seq {
+        Seq::new(1)
+    }
+
+    fn recover(&self, seq: Seq, batch: &WriteBatch) -> Result<(), EngineError> {
+        let bytes = batch.as_bytes().len() as u64;
+        self.admit(bytes)?;
+        self.apply(&self.place(seq, bytes), seq, batch);
+        self.shared.horizon.raise(seq);
+        Ok(())
+    }
+
+    fn set_flush_barrier(&self, _barrier: FlushBarrier) {}
+
+    fn flush(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn compact(&self) -> Result<(), EngineError> {
+        self.shared.collect_all();
+        Ok(())
+    }
+
+    fn checkpoint(&self, _dir: &Path) -> Result<CheckpointInfo, EngineError> {
+        Err(EngineError::Unsupported("a checkpoint"))
+    }
+
+    fn bulk_load(
+        &self,
+        seq: Seq,
+        rows: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<BulkInfo, EngineError> {
+        let mut batch = WriteBatchBuilder::default();
+        let mut last: Option<Vec<u8>> = None;
+        let mut info = BulkInfo { rows: 0, bytes: 0 };
+        for (key, record) in rows {
+            check_bulk_row(last.as_deref(), &key, &record)?;
+            info.rows += 1;
+            info.bytes += (key.len() + record.len()) as u64;
+            batch.put(&key, &record).map_err(EngineError::BadRecord)?;
+            last = Some(key);
+        }
+        if seq > self.shared.horizon.get() {
+            return Err(EngineError::BulkRefused {
+                reason: "its commit is not published",
+            });
+        }
+        let batch = batch.finish();
+        let bytes = batch.as_bytes().len() as u64;
+        self.admit(bytes)?;
+        self.apply(&self.place(seq, bytes), seq, &batch);
+        Ok(info)
+    }
+
+    fn status(&self) -> EngineStatus {
+        let shared = &self.shared;
+        let visible_seq = shared.horizon.get();
+        EngineStatus {
+            visible_seq,
+            replay_from: self.replay_from(),
+            memtable_bytes: shared.memtable.bytes(),
+            snapshots: shared.view.registry.len(),
+            oldest_snapshot: shared
+                .view
+                .registry
+                .oldest()
+                .map(|seq| seq.min(visible_seq)),
+            versions_dropped: shared.dropped.load(Relaxed),
+            ..EngineStatus::default()
+        }
+    }
+
+    fn close(&self) -> Result<(), EngineError> {
+        self.shared.closed.store(true, SeqCst);
+        Ok(())
+    }
+}
+
+/// The rules for rows of a bulk load.
+pub(crate) fn check_bulk_row(
+    last: Option<&[u8]>,
+    key: &[u8],
+    record: &[u8],
+) -> Result<(), EngineError> {
+    EngineError::check_key(key)?;
+    if key.first() == Some(&0) {
+        return Err(EngineError::BulkRefused {
+            reason: "a key belongs to the engine",
+        });
+    }
+    if last.is_some_and(|last| last >= key) {
+        return Err(EngineError::BulkRefused {
+            reason: "keys are not strictly ascending",
+        });
+    }
+    RecordView::parse(record)
+        .map(drop)
+        .map_err(EngineError::BadRecord)
+}

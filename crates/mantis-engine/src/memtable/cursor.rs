@@ -1,0 +1,173 @@
+//! A cursor over the versions of one memtable that one Seq sees, in either direction.
+
+use std::ops::Bound;
+
+use lsm_tree::Slice;
+use mantis_types::Seq;
+
+use super::{Memtable, VersionEntry, VersionKey};
+
+/// Versions of one key that are stepped over before the cursor seeks instead.
+const STEPS_MAX: usize = 8;
+
+/// Stands on the newest version that `seq` sees of some key, deletes included.
+pub(crate) struct Cursor<'a> {
+    memtable: &'a Memtable,
+    seq: Seq,
+    forward: bool,
+    at: Option<VersionEntry<'a>>,
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor on the first key after `from` in ascending order.
+    pub(crate) fn forward(memtable: &'a Memtable, seq: Seq, from: Bound<&[u8]>) -> Self {
+        let start = match from {
+            Bound::Included(key) => memtable
+                .versions
+                .lower_bound(Bound::Included(&VersionKey::new(key, Seq::new(u64::MAX)))),
+            Bound::Excluded(key) => after(memtable, &VersionKey::new(key, Seq::ZERO)),
+            Bound::Unbounded => memtable.versions.front(),
+        };
+        let mut cursor = Self {
+            memtable,
+            seq,
+            forward: true,
+            at: None,
+        };
+        cursor.at = cursor.settle_forward(start);
+        cursor
+    }
+
+    /// A cursor on the last key before `from`.
+    pub(crate) fn backward(memtable: &'a Memtable, seq: Seq, from: Bound<&[u8]>) -> Self {
+        let start = match from {
+            Bound::Included(key) => memtable
+                .versions
+                .upper_bound(Bound::Included(&VersionKey::new(key, Seq::ZERO))),
+            Bound::Excluded(key) => before(memtable, &VersionKey::new(key, Seq::new(u64::MAX))),
+            Bound::Unbounded => memtable.versions.back(),
+        };
+        let mut cursor = Self {
+            memtable,
+            seq,
+            forward: false,
+            at: None,
+        };
+        cursor.at = cursor.settle_backward(start);
+        cursor
+    }
+
+    /// The key it stands on.
+    pub(crate) fn key(&self) -> Option<&Slice> {
+        self.at.as_ref().map(|entry| entry.key().key())
+    }
+
+    /// The version it stands on; empty for a delete.
+    pub(crate) fn value(&self) -> Option<&Slice> {
+        self.at.as_ref().map(VersionEntry::value)
+    }
+
+    /// Moves to the next key in its direction.
+    pub(crate) fn advance(&mut self) {
+        let Some(at) = self.at.take() else { return };
+        self.at = if self.forward {
+            let next = self.next_key(at);
+            self.settle_forward(next)
+        } else {
+            let previous = self.previous_key(at);
+            self.settle_backward(previous)
+        };
+    }
+
+    /// From any version of a key to the newest version of the key after it.
+    fn next_key(&self, at: VersionEntry<'a>) -> Option<VersionEntry<'a>> {
+        let mut next = at.next()?;
+        for _ in 0..STEPS_MAX {
+            if !next.key().same_key(at.key()) {
+                return Some(next);
+            }
+            next = next.next()?;
+        }
+        after(self.memtable, &at.key().oldest())
+    }
+
+    /// From any version of a key to the oldest version of the key before it.
+    fn previous_key(&self, at: VersionEntry<'a>) -> Option<VersionEntry<'a>> {
+        let mut previous = at.prev()?;
+        for _ in 0..STEPS_MAX {
+            if !previous.key().same_key(at.key()) {
+                return Some(previous);
+            }
+            previous = previous.prev()?;
+        }
+        before(
+            self.memtable,
+            &VersionKey {
+                seq: u64::MAX,
+                ..at.key().clone()
+            },
+        )
+    }
+
+    /// `at` is the newest version of its key: goes to the version that `seq` sees, of this key or,
+    /// when it sees none, of a later one.
+    fn settle_forward(&self, at: Option<VersionEntry<'a>>) -> Option<VersionEntry<'a>> {
+        let mut at = at?;
+        let mut steps = 0;
+        while at.key().seq() > self.seq {
+            steps += 1;
+            at = if steps % STEPS_MAX == 0 {
+                let wanted = VersionKey {
+                    seq: self.seq.get(),
+                    ..at.key().clone()
+                };
+                self.memtable
+                    .versions
+                    .lower_bound(Bound::Included(&wanted))?
+            } else {
+                at.next()?
+            };
+        }
+        Some(at)
+    }
+
+    /// `at` is the oldest version of its key: goes to the newest that `seq` sees, of this key or,
+    /// when it sees none, of an earlier one.
+    fn settle_backward(&self, at: Option<VersionEntry<'a>>) -> Option<VersionEntry<'a>> {
+        let mut at = at?;
+        while at.key().seq() > self.seq {
+            at = self.previous_key(at)?;
+        }
+        for _ in 0..STEPS_MAX {
+            match at.prev() {
+                Some(newer) if newer.key().same_key(at.key()) && newer.key().seq() <= self.seq => {
+                    at = newer;
+                }
+                _ => return Some(at),
+            }
+        }
+        let wanted = VersionKey {
+            seq: self.seq.get(),
+            ..at.key().clone()
+        };
+        self.memtable.versions.lower_bound(Bound::Included(&wanted))
+    }
+}
+
+impl std::fmt::Debug for Cursor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor")
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first version after `key`.
+fn after<'a>(memtable: &'a Memtable, key: &VersionKey) -> Option<VersionEntry<'a>> {
+    memtable.versions.lower_bound(Bound::Excluded(key))
+}
+
+/// The last version before `key`.
+fn before<'a>(memtable: &'a Memtable, key: &VersionKey) -> Option<VersionEntry<'a>> {
+    memtable.versions.upper_bound(Bound::Excluded(key))
+}
