@@ -16,10 +16,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         runner::list(CI);
         return Ok(ExitCode::SUCCESS);
     }
-    let green = runner::run(&runner::select(CI, arguments)?, Skips::Counted)?;
-    Ok(if green {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let green = runner::run(
+        &runner::select(CI, arguments)?,
+        Skips::Counted,
+        &mut std::io::stdout(),
+    )?;
+    Ok(ExitCode::from(u8::from(!green)))
 }

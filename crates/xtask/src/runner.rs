@@ -1,9 +1,12 @@
 //! Runs steps one after the other, counts what they say, and prints one table.
 
+mod excerpt;
+mod tally;
+
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, PipeReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,9 +14,7 @@ use anyhow::{Context, Result, ensure};
 use crate::needs;
 use crate::steps::Step;
 use crate::tree::{cargo, root};
-
-/// Lines of a failed step's output that are shown; all of it stands in its log file.
-const FAILURE_LINES_MAX: usize = 120;
+use tally::{Counts, Tally, Voice};
 
 /// What a SKIP means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,21 +23,6 @@ pub(crate) enum Skips {
     Counted,
     /// It is a failure: this run must be whole.
     Failures,
-}
-
-/// How many tests did what. A step that runs no tests counts as one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) passed: usize,
-    pub(crate) failed: usize,
-    pub(crate) skipped: usize,
-}
-
-struct Outcome {
-    name: &'static str,
-    counts: Counts,
-    took: Duration,
-    note: String,
 }
 
 /// Steps by their names, in the table's order; all of them when no name is given.
@@ -58,49 +44,34 @@ pub(crate) fn select(steps: &[Step], names: &[String]) -> Result<Vec<Step>> {
 
 /// Prints the table of steps without running them.
 pub(crate) fn list(steps: &[Step]) {
-    println!("{:<14} {:<20} command", "step", "needs");
+    println!("{:<14} {:<14} command", "step", "needs");
     for step in steps {
-        let env: String = step
+        let env = step
             .env
             .iter()
-            .map(|(name, value)| format!("{name}={value:?} "))
-            .collect();
-        println!(
-            "{:<14} {:<20} {env}{}",
-            step.name,
-            step.needs.join(" "),
-            step.command
-        );
+            .map(|(name, value)| format!("{name}={value:?} "));
+        let (env, needs) = (env.collect::<String>(), step.needs.join(" "));
+        println!("{:<14} {needs:<14} {env}{}", step.name, step.command);
     }
 }
 
 /// Runs every step, also after a failure, and answers whether all is well. The last line printed
-/// is `N passed, N failed, N skipped`.
+/// to `out` is `N passed, N failed, N skipped`.
 ///
 /// # Errors
 /// When the log directory or a program cannot be used at all.
-pub(crate) fn run(steps: &[Step], skips: Skips) -> Result<bool> {
-    let root = root()?;
-    let logs = root.join("target/xtask");
-    std::fs::create_dir_all(&logs).context("cannot make target/xtask")?;
-    // Asked now: a step may build this program anew, and then the answer is a deleted file.
-    let own = std::env::current_exe().context("xtask does not know itself")?;
+pub(crate) fn run(steps: &[Step], skips: Skips, out: &mut impl Write) -> Result<bool> {
+    let place = Place::new()?;
     let mut outcomes = Vec::new();
     for step in steps {
-        println!("== {}: {}", step.name, step.command);
+        writeln!(out, "== {}: {}", step.name, step.command)?;
         let begun = now();
         let (counts, note) = match step.needs.iter().find_map(|need| needs::unmet(need)) {
             Some(reason) => {
-                println!("SKIP {}: {reason}", step.name);
-                (
-                    Counts {
-                        skipped: 1,
-                        ..Counts::default()
-                    },
-                    reason,
-                )
+                writeln!(out, "SKIP {}: {reason}", step.name)?;
+                (Counts::new(0, 0, 1), reason)
             }
-            None => run_step(step, &own, &root, &logs.join(format!("{}.log", step.name)))?,
+            None => place.run(step, out)?,
         };
         outcomes.push(Outcome {
             name: step.name,
@@ -109,154 +80,92 @@ pub(crate) fn run(steps: &[Step], skips: Skips) -> Result<bool> {
             note,
         });
     }
-    Ok(report(&outcomes, skips))
+    report(&outcomes, skips, out)
 }
 
-fn run_step(step: &Step, own: &Path, root: &Path, log: &Path) -> Result<(Counts, String)> {
-    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-    let mut words = step.command.split(' ');
-    let program = match words.next() {
-        Some("xtask") => own.into(),
-        _ => cargo(),
-    };
-    let mut command = Command::new(program);
-    command
-        .args(words)
-        .envs(step.env.iter().copied())
-        .env("PATH", needs::path());
-    command
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot start {}", step.command))?;
-    drop(command); // it holds the other ends of the pipe, without whose closing there is no end of file
-    let mut file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    let mut tally = Tally::default();
-    for line in BufReader::new(reader).split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
-        writeln!(file, "{line}")?;
-        if is_worth_showing(&line) {
-            println!("{line}");
+/// Where steps run and leave their logs.
+struct Place {
+    root: PathBuf,
+    logs: PathBuf,
+    /// This program. Asked at the start: a step may build it anew, and then the answer is a file
+    /// that is gone.
+    own: PathBuf,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let root = root()?;
+        let logs = root.join("target/xtask");
+        std::fs::create_dir_all(&logs).context("cannot make target/xtask")?;
+        let own = std::env::current_exe().context("xtask does not know itself")?;
+        Ok(Self { root, logs, own })
+    }
+
+    fn run(&self, step: &Step, out: &mut impl Write) -> Result<(Counts, String)> {
+        let log = self.logs.join(format!("{}.log", step.name));
+        let mut file = File::create(&log).context("cannot write a step's log")?;
+        let (mut child, voice, output) = self.start(step)?;
+        let mut tally = Tally::new(voice);
+        for line in BufReader::new(output).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            writeln!(file, "{line}")?;
+            if excerpt::is_progress(&line) {
+                writeln!(out, "{line}")?;
+            }
+            tally.take(&line);
         }
-        tally.take(&line);
-    }
-    let ok = child.wait()?.success();
-    if !ok {
-        show_tail(log)?;
-    }
-    Ok((
-        tally.counts(ok),
+        let ok = child.wait()?.success();
         if ok {
-            String::new()
-        } else {
-            "see its log in target/xtask".to_owned()
-        },
-    ))
-}
-
-/// What a step has said about its tests so far.
-#[derive(Debug, Default)]
-struct Tally {
-    counts: Counts,
-    /// `SKIP name: reason` lines of tests that libtest counts as passed.
-    said_skip: usize,
-    ran_tests: bool,
-}
-
-impl Tally {
-    fn take(&mut self, line: &str) {
-        if line.starts_with("SKIP ") {
-            self.said_skip += 1;
+            return Ok((tally.counts(ok), String::new()));
         }
-        let Some(counts) = libtest_counts(line).or_else(|| own_counts(line)) else {
-            return;
+        show_failure(&log, out)?;
+        Ok((
+            tally.counts(ok),
+            format!("all of it: target/xtask/{}.log", step.name),
+        ))
+    }
+
+    /// Starts a step with both of its outputs in one pipe.
+    fn start(&self, step: &Step) -> Result<(Child, Voice, PipeReader)> {
+        let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        let mut words = step.command.split(' ');
+        let (program, voice) = match words.next() {
+            Some("xtask") => (self.own.clone().into_os_string(), Voice::Program),
+            _ => (cargo(), Voice::Tests),
         };
-        self.ran_tests = true;
-        self.counts.passed += counts.passed;
-        self.counts.failed += counts.failed;
-        self.counts.skipped += counts.skipped;
-        if libtest_counts(line).is_some() {
-            self.counts.passed = self.counts.passed.saturating_sub(self.said_skip);
-            self.counts.skipped += self.said_skip;
-        }
-        self.said_skip = 0; // a program's own count holds its skips already
-    }
-
-    /// The step's counts, once it has ended. A step that fails has at least one failure.
-    fn counts(self, ok: bool) -> Counts {
-        let mut counts = self.counts;
-        if !self.ran_tests && ok {
-            counts.passed = 1;
-        }
-        if !ok && counts.failed == 0 {
-            counts.failed = 1;
-        }
-        counts
+        let mut command = Command::new(program);
+        command
+            .args(words)
+            .envs(step.env.iter().copied())
+            .env("PATH", needs::path());
+        command.current_dir(&self.root).stdin(Stdio::null());
+        command.stdout(writer.try_clone()?).stderr(writer);
+        let child = command.spawn();
+        // `command` ends here and closes its ends of the pipe, without which there is no end of file.
+        let child = child.with_context(|| format!("cannot start {}", step.command))?;
+        Ok((child, voice, reader))
     }
 }
 
-/// `test result: ok. 12 passed; 0 failed; 1 ignored; ...`
-fn libtest_counts(line: &str) -> Option<Counts> {
-    let (_, rest) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    let mut parts = rest.split("; ");
-    Some(Counts {
-        passed: number_before(parts.next()?, " passed")?,
-        failed: number_before(parts.next()?, " failed")?,
-        skipped: number_before(parts.next()?, " ignored")?,
-    })
-}
-
-/// `12 passed, 0 failed, 1 skipped`: what our own programs say last.
-fn own_counts(line: &str) -> Option<Counts> {
-    let mut parts = line.split(", ");
-    let counts = Counts {
-        passed: number_before(parts.next()?, " passed")?,
-        failed: number_before(parts.next()?, " failed")?,
-        skipped: number_before(parts.next()?, " skipped")?,
-    };
-    parts.next().is_none().then_some(counts)
-}
-
-fn number_before(text: &str, word: &str) -> Option<usize> {
-    text.strip_suffix(word)?.parse().ok()
-}
-
-/// Progress, verdicts and complaints; the chatter goes to the log only.
-fn is_worth_showing(line: &str) -> bool {
-    const BEGINNINGS: &[&str] = &["SKIP ", "test result: ", "error", "warning", "Diff in"];
-    let failed_test = line.starts_with("test ") && line.ends_with("FAILED");
-    failed_test
-        || own_counts(line).is_some()
-        || BEGINNINGS
-            .iter()
-            .any(|beginning| line.starts_with(beginning))
-        || line.trim_start().starts_with("Running ")
-}
-
-fn show_tail(log: &Path) -> Result<()> {
+fn show_failure(log: &Path, out: &mut impl Write) -> Result<()> {
     let text = String::from_utf8_lossy(&std::fs::read(log)?).into_owned();
-    let lines: Vec<_> = text.lines().collect();
-    let hidden = lines.len().saturating_sub(FAILURE_LINES_MAX);
-    println!(
-        "-- the last {} of {} lines:",
-        lines.len() - hidden,
-        lines.len()
-    );
-    lines
-        .iter()
-        .skip(hidden)
-        .for_each(|line| println!("   {line}"));
+    for line in excerpt::of_failure(&text) {
+        writeln!(out, "   {line}")?;
+    }
     Ok(())
 }
 
-fn report(outcomes: &[Outcome], skips: Skips) -> bool {
-    println!(
-        "\n{:<14} {:>7} {:>7} {:>7} {:>9}  note",
-        "step", "passed", "failed", "skipped", "seconds"
-    );
+struct Outcome {
+    name: &'static str,
+    counts: Counts,
+    took: Duration,
+    note: String,
+}
+
+fn report(outcomes: &[Outcome], skips: Skips, out: &mut impl Write) -> Result<bool> {
+    let head = ["passed", "failed", "skipped", "seconds"].map(|word| format!("{word:>8}"));
+    writeln!(out, "\n{:<14}{}  note", "step", head.concat())?;
+    let mut total = Counts::default();
     for Outcome {
         name,
         counts,
@@ -264,30 +173,26 @@ fn report(outcomes: &[Outcome], skips: Skips) -> bool {
         note,
     } in outcomes
     {
-        let Counts {
-            passed,
-            failed,
-            skipped,
-        } = counts;
-        println!(
-            "{name:<14} {passed:>7} {failed:>7} {skipped:>7} {:>9.1}  {note}",
+        let numbers = [counts.passed, counts.failed, counts.skipped].map(|n| format!("{n:>8}"));
+        writeln!(
+            out,
+            "{name:<14}{}{:>8.1}  {note}",
+            numbers.concat(),
             took.as_secs_f64()
-        );
+        )?;
+        total += *counts;
     }
-    let total =
-        |part: fn(&Counts) -> usize| outcomes.iter().map(|o| part(&o.counts)).sum::<usize>();
-    let (passed, failed, skipped) = (
-        total(|c| c.passed),
-        total(|c| c.failed),
-        total(|c| c.skipped),
-    );
-    let strict = skips == Skips::Failures;
-    let whole = !strict || skipped == 0;
+    let whole = skips == Skips::Counted || total.skipped == 0;
     if !whole {
-        println!("every skip is a failure here");
+        writeln!(out, "a skip is a failure here")?;
     }
-    println!("{passed} passed, {failed} failed, {skipped} skipped");
-    failed == 0 && whole
+    let Counts {
+        passed,
+        failed,
+        skipped,
+    } = total;
+    writeln!(out, "{passed} passed, {failed} failed, {skipped} skipped")?;
+    Ok(failed == 0 && whole)
 }
 
 #[expect(

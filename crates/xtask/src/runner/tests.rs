@@ -1,97 +1,6 @@
-//! Tests of the runner: what it counts, and that a failure cannot pass for a success.
+//! Tests of the runner: a failure cannot pass for a success, nor a skip for a run.
 
 use super::*;
-
-fn tally(lines: &[&str], ok: bool) -> Counts {
-    let mut tally = Tally::default();
-    lines.iter().for_each(|line| tally.take(line));
-    tally.counts(ok)
-}
-
-const RESULT: &str =
-    "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s";
-
-#[test]
-fn tests_are_counted_over_all_binaries() {
-    assert_eq!(
-        tally(&[RESULT, "chatter", RESULT], true),
-        Counts {
-            passed: 24,
-            failed: 0,
-            skipped: 2
-        }
-    );
-}
-
-#[test]
-fn a_test_that_says_skip_did_not_pass() {
-    let counts = tally(&["SKIP power cut: needs root", RESULT], true);
-    assert_eq!(
-        counts,
-        Counts {
-            passed: 11,
-            failed: 0,
-            skipped: 2
-        }
-    );
-}
-
-#[test]
-fn a_program_of_ours_counts_for_itself() {
-    let counts = tally(&["SKIP loop: none", "7 passed, 0 failed, 1 skipped"], true);
-    assert_eq!(
-        counts,
-        Counts {
-            passed: 7,
-            failed: 0,
-            skipped: 1
-        }
-    );
-}
-
-#[test]
-fn a_step_without_tests_counts_as_one() {
-    assert_eq!(
-        tally(&["all formatted"], true),
-        Counts {
-            passed: 1,
-            failed: 0,
-            skipped: 0
-        }
-    );
-    assert_eq!(
-        tally(&["error: no"], false),
-        Counts {
-            passed: 0,
-            failed: 1,
-            skipped: 0
-        }
-    );
-}
-
-#[test]
-fn a_failed_step_fails_even_when_its_tests_passed() {
-    assert_eq!(
-        tally(&[RESULT], false),
-        Counts {
-            passed: 12,
-            failed: 1,
-            skipped: 1
-        }
-    );
-}
-
-#[test]
-fn other_lines_are_no_counts() {
-    for line in [
-        "12 passed",
-        "x passed, 0 failed, 0 skipped",
-        "1 passed, 0 failed, 0 skipped, 3 more",
-    ] {
-        assert_eq!(own_counts(line), None, "{line}");
-    }
-    assert_eq!(libtest_counts("test result: strange"), None);
-}
 
 fn step(name: &'static str, command: &'static str, needs: &'static [&'static str]) -> Step {
     Step {
@@ -102,12 +11,38 @@ fn step(name: &'static str, command: &'static str, needs: &'static [&'static str
     }
 }
 
+const GOOD: Step = Step {
+    name: "control-good",
+    command: "cargo --version",
+    env: &[],
+    needs: &[],
+};
+
+/// Whether all was well, and the last line.
+fn run_all(steps: &[Step], skips: Skips) -> (bool, String) {
+    let mut out = Vec::new();
+    let green = run(steps, skips, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    (green, text.lines().last().unwrap().to_owned())
+}
+
 #[test]
-fn a_failing_command_fails_the_run_and_a_good_one_does_not() {
-    let good = step("control-good", "cargo --version", &[]);
+fn a_good_command_passes() {
+    let (green, last) = run_all(&[GOOD], Skips::Failures);
+    assert_eq!(
+        (green, last.as_str()),
+        (true, "1 passed, 0 failed, 0 skipped")
+    );
+}
+
+#[test]
+fn a_failing_command_fails_the_run_and_the_next_one_still_runs() {
     let bad = step("control-bad", "cargo no-such-command", &[]);
-    assert!(run(&[good], Skips::Counted).unwrap());
-    assert!(!run(&[good, bad], Skips::Counted).unwrap());
+    let (green, last) = run_all(&[bad, GOOD], Skips::Counted);
+    assert_eq!(
+        (green, last.as_str()),
+        (false, "1 passed, 1 failed, 0 skipped")
+    );
 }
 
 #[test]
@@ -117,8 +52,27 @@ fn a_missing_need_skips_and_the_gate_refuses_skips() {
         "cargo no-such-command",
         &["tool:no-such-tool"],
     );
-    assert!(run(&[skipped], Skips::Counted).unwrap());
-    assert!(!run(&[skipped], Skips::Failures).unwrap());
+    let (green, last) = run_all(&[skipped], Skips::Counted);
+    assert_eq!(
+        (green, last.as_str()),
+        (true, "0 passed, 0 failed, 1 skipped")
+    );
+    assert!(!run_all(&[skipped], Skips::Failures).0);
+}
+
+#[test]
+fn both_outputs_of_a_failed_step_are_shown_and_kept() {
+    let bad = step("control-shown", "cargo no-such-command", &[]);
+    let mut out = Vec::new();
+    run(&[bad], Skips::Counted, &mut out).unwrap();
+    let log =
+        std::fs::read_to_string(root().unwrap().join("target/xtask/control-shown.log")).unwrap();
+    for text in [String::from_utf8(out).unwrap(), log] {
+        assert!(
+            text.contains("no such command: `no-such-command`"),
+            "{text}"
+        );
+    }
 }
 
 #[test]
