@@ -12,7 +12,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build and start the server on http://127.0.0.1:8080, data in ./data; ARGS="--port 9000"
-	$(CARGO) run --release --package mantisdb -- serve $(ARGS)
+	$(CARGO) run --release --package mantisdb --bin mantisdb -- serve $(ARGS)
 
 test: ## everything that CI runs
 	$(CARGO) xtask prepare
