@@ -1,1 +1,29 @@
-//! The facade that every front end calls.
+//! The facade that every front end calls: one opened [`Database`], cheap [`Session`]s on it, and
+//! [`Session::execute`] from a [`Command`] to a [`Reply`].
+//!
+//! Access control stands here, below all front ends: models demand an `Access` that only this crate
+//! makes.
+//!
+//! It is not: a front end, nor a place for business rules of one model.
+
+mod checkpoint;
+mod command;
+mod database;
+mod error;
+mod options;
+mod session;
+mod status;
+mod storedir;
+
+pub use checkpoint::Checkpoint;
+pub use command::{Command, Reply};
+pub use database::Database;
+pub use error::SessionError;
+pub use mantis_kv::{
+    Batch, BatchDone, BatchOp, Committed, Condition, DeleteDone, Entry, Expiry, IncrementDone,
+    KvError, KvStats, List, ListItem, ListPage, OpDone, Put, PutDone,
+};
+pub use options::{DatabaseOptions, LogSettings};
+pub use session::{Principal, Session};
+pub use status::DatabaseStatus;
+pub use storedir::{FORMAT_VERSION, NewStore, StoreDir};

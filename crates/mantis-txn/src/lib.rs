@@ -1,1 +1,30 @@
-//! Commits: validate, number, log, apply, publish.
+//! Commits: numbered, logged, applied and published in one order for all models.
+//!
+//! ```text
+//! admit -> latch -> read the newest versions -> start -> release the latches -> finish
+//! ```
+//! `start` gives the batch its Seq, its place in the log and its memtable in one short section;
+//! `finish` waits for the durability that was asked and for the visible edge.
+//!
+//! It is not yet: interactive transactions and isolation levels; every commit here is one batch
+//! whose keys were latched. It never names an engine's type.
+#![deny(clippy::indexing_slicing)]
+
+mod counter;
+mod error;
+mod latch;
+pub mod meta;
+mod pipeline;
+mod ring;
+mod stats;
+mod store;
+mod sweep;
+
+pub use counter::Counter;
+pub use error::TxnError;
+pub use latch::Latched;
+pub use pipeline::Committed;
+pub use stats::TxnStats;
+pub(crate) use store::StoreInner;
+pub use store::{DurableHook, Pending, Store, read_u64};
+pub use sweep::reclaim_members;

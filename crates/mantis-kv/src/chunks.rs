@@ -1,0 +1,98 @@
+//! Large values: the record names an id, the chunks are its members.
+//!
+//! Payload of the record: id (ordered varint), u64 length, u32 chunk size, u64 xxh3 of the value,
+//! little-endian. Chunk n stands under the member key u32 n, big-endian.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use mantis_engine::{Direction, Engine, Snapshot};
+use mantis_types::{
+    CodecError, DatabaseId, EncodedKey, OwnerId, RecordBuilder, Space, ValueKind,
+    WriteBatchBuilder, decode_ordered, encode_ordered, prefix_end,
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::KvError;
+
+/// What the record of a large value says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunked {
+    pub(crate) id: OwnerId,
+    pub(crate) len: u64,
+    chunk_bytes: u32,
+    checksum: u64,
+}
+
+impl Chunked {
+    pub(crate) fn of(id: OwnerId, value: &[u8], chunk_bytes: usize) -> Result<Self, KvError> {
+        let max = u64::from(u32::MAX);
+        let given = chunk_bytes as u64;
+        let chunk_bytes = u32::try_from(chunk_bytes)
+            .map_err(|_| KvError::TooLarge { limit: "limits.chunk_bytes", max, given })?;
+        Ok(Self { id, len: value.len() as u64, chunk_bytes, checksum: xxh3_64(value) })
+    }
+
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(32);
+        encode_ordered(self.id.get(), &mut payload);
+        payload.extend(self.len.to_le_bytes());
+        payload.extend(self.chunk_bytes.to_le_bytes());
+        payload.extend(self.checksum.to_le_bytes());
+        payload
+    }
+
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self, CodecError> {
+        let (id, rest) = decode_ordered(payload)?;
+        let (len, rest) = rest.split_first_chunk::<8>().ok_or(CodecError::Truncated)?;
+        let (chunk, rest) = rest.split_first_chunk::<4>().ok_or(CodecError::Truncated)?;
+        let (checksum, _) = rest.split_first_chunk::<8>().ok_or(CodecError::Truncated)?;
+        Ok(Self {
+            id: OwnerId::new(id),
+            len: u64::from_le_bytes(*len),
+            chunk_bytes: u32::from_le_bytes(*chunk),
+            checksum: u64::from_le_bytes(*checksum),
+        })
+    }
+
+    /// Puts the chunks of `value` into the commit that writes its record.
+    pub(crate) fn write(
+        &self,
+        value: &[u8],
+        batch: &mut WriteBatchBuilder,
+    ) -> Result<(), KvError> {
+        for (n, chunk) in (0_u32..).zip(value.chunks(self.chunk_bytes.max(1) as usize)) {
+            let key = EncodedKey::new(
+                DatabaseId::DEFAULT,
+                Space::Member,
+                self.id,
+                &n.to_be_bytes(),
+            )?;
+            batch.put_with(key.as_bytes(), |out| {
+                RecordBuilder::new(ValueKind::Bytes).write(chunk, out)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reads the whole value at a snapshot that sees its record.
+    pub(crate) fn read(&self, engine: &dyn Engine, at: &Snapshot) -> Result<Bytes, KvError> {
+        let prefix = EncodedKey::prefix(DatabaseId::DEFAULT, Space::Member, self.id, 0);
+        let end = prefix_end(prefix.as_bytes()).unwrap_or_default();
+        let bounds = (Bound::Included(prefix.as_bytes()), Bound::Excluded(end.as_slice()));
+        let len = usize::try_from(self.len).map_err(|_| KvError::Damaged)?;
+        let mut value = Vec::with_capacity(len);
+        for found in engine.scan(at, bounds, Direction::Forward)? {
+            let (_, record) = found?;
+            value.extend_from_slice(record.view().payload());
+            if value.len() > len {
+                return Err(KvError::Damaged);
+            }
+        }
+        if value.len() == len && xxh3_64(&value) == self.checksum {
+            Ok(value.into())
+        } else {
+            Err(KvError::Damaged)
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Lists: order, bounds, direction, pages and totals.
+
+use bytes::Bytes;
+use mantis_kv::{Expiry, List, Put};
+use mantis_types::Limits;
+
+use crate::setup::{ACCESS, CLASS, Fixture, fixture, with_limits};
+
+fn names(f: &Fixture, list: &List) -> Vec<String> {
+    let page = f.kv.list(ACCESS, list).unwrap();
+    page.items.iter().map(|i| String::from_utf8_lossy(&i.key).into_owned()).collect()
+}
+
+fn filled(names: &[&str]) -> Fixture {
+    let f = fixture();
+    names.iter().for_each(|name| assert!(f.put(name, "v")));
+    f
+}
+
+fn list(prefix: &'static str) -> List {
+    List { prefix: prefix.into(), limit: 100, ..List::default() }
+}
+
+#[test]
+fn prefix_start_end_and_direction_select_as_they_say() {
+    let f = filled(&["a", "b", "b\u{10FFFF}", "b/1", "b/2", "b/3", "c"]);
+    assert_eq!(names(&f, &list("b/")), ["b/1", "b/2", "b/3"]);
+    assert_eq!(names(&f, &list("")), ["a", "b", "b/1", "b/2", "b/3", "b\u{10FFFF}", "c"]);
+    let part = List { start: Some("b/2".into()), end: Some("c".into()), ..list("b") };
+    assert_eq!(names(&f, &part), ["b/2", "b/3", "b\u{10FFFF}"]);
+    let back = List { reverse: true, ..part };
+    assert_eq!(names(&f, &back), ["b\u{10FFFF}", "b/3", "b/2"]);
+    let empty = List { start: Some("z".into()), ..list("b") };
+    assert_eq!(names(&f, &empty), [""; 0]);
+    let crossed = List { start: Some("c".into()), end: Some("a".into()), ..list("") };
+    assert_eq!(names(&f, &crossed), [""; 0]);
+}
+
+#[test]
+fn pages_by_cursor_cover_every_key_once_in_both_directions() {
+    let f = fixture();
+    let all: Vec<String> = (0..57).map(|n| format!("k{n:03}")).collect();
+    all.iter().for_each(|name| assert!(f.put(name, "v")));
+    for reverse in [false, true] {
+        let mut seen = Vec::new();
+        let mut cursor: Option<Bytes> = None;
+        loop {
+            let request = List { reverse, limit: 10, cursor: cursor.take(), ..list("k") };
+            let page = f.kv.list(ACCESS, &request).unwrap();
+            seen.extend(page.items.iter().map(|i| String::from_utf8(i.key.to_vec()).unwrap()));
+            match page.next_cursor {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        let mut expected = all.clone();
+        if reverse {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn totals_leave_out_expired_keys_and_know_their_limit() {
+    let f = with_limits(Limits { count_scan_max: 5, list_limit_max: 3, ..Limits::default() });
+    for n in 0..5 {
+        f.put(&format!("{n}"), "v");
+    }
+    let brief = Put { expiry: Expiry::AfterMs(10), ..Put::new("brief", "v") };
+    f.kv.put(ACCESS, brief, CLASS).unwrap();
+    let request = List { total: true, offset: 1, ..list("") };
+    assert_eq!(f.kv.list(ACCESS, &request).unwrap().total, None);
+    f.env.clock().sleep(std::time::Duration::from_millis(10));
+    let page = f.kv.list(ACCESS, &request).unwrap();
+    assert_eq!(page.total, Some(5));
+    assert_eq!(page.items.len(), 3, "the largest page");
+    assert_eq!(page.items[0].key, "1");
+}
+
+#[test]
+fn values_come_along_when_asked_for() {
+    let f = filled(&["a"]);
+    let item = |values| {
+        let page = f.kv.list(ACCESS, &List { values, ..list("") }).unwrap();
+        page.items.into_iter().next().unwrap()
+    };
+    assert_eq!(item(false).entry, None);
+    assert_eq!(item(true).entry, f.entry("a"));
+    assert_eq!(item(false).version, f.entry("a").unwrap().version);
+}

@@ -1,0 +1,131 @@
+//! The errors that front ends see: a kind, a code, and a text that is safe to show.
+
+use mantis_engine::EngineError;
+use mantis_kv::KvError;
+use mantis_log::LogError;
+use mantis_txn::TxnError;
+use mantis_types::{Code, ErrorKind};
+use thiserror::Error;
+
+/// Errors of the facade. `Display` never holds keys, values or paths.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The principal may not do this.
+    #[error("{}", if *writes { "writing needs credentials" } else { "reading needs credentials" })]
+    Forbidden {
+        /// Whether it was a write.
+        writes: bool,
+    },
+    /// The key-value model refused or failed.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    /// The transaction layer failed.
+    #[error(transparent)]
+    Txn(#[from] TxnError),
+    /// The data directory is used by another process.
+    #[error("the data directory is in use by another process{}", holder(*.process))]
+    InUse {
+        /// Its process id, where it left one.
+        process: Option<u32>,
+    },
+    /// The directory holds something that is not a store, or a part of a store.
+    #[error("the data directory is not a whole store: {what}")]
+    NotAStore {
+        /// What is missing or wrong.
+        what: &'static str,
+    },
+    /// A store of a later version.
+    #[error("the store has format version {found}, this program reads up to {known}")]
+    LaterFormat {
+        /// What the store says.
+        found: u32,
+        /// What this program knows.
+        known: u32,
+    },
+    /// An option that cannot be.
+    #[error("{option}: {why}")]
+    BadOption {
+        /// Which.
+        option: &'static str,
+        /// Why.
+        why: &'static str,
+    },
+    /// The file system refused.
+    #[error("the file system refused to {action}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+fn holder(process: Option<u32>) -> String {
+    process.map_or_else(String::new, |id| format!(" (process {id})"))
+}
+
+impl From<EngineError> for SessionError {
+    fn from(error: EngineError) -> Self {
+        Self::Txn(error.into())
+    }
+}
+
+impl From<LogError> for SessionError {
+    fn from(error: LogError) -> Self {
+        Self::Txn(error.into())
+    }
+}
+
+impl SessionError {
+    /// What the caller should do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.code().kind()
+    }
+
+    /// The machine word.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Forbidden { .. } => Code::Forbidden,
+            Self::Kv(error) => error.code(),
+            Self::Txn(error) => error.code(),
+            Self::InUse { .. } => Code::Starting,
+            Self::NotAStore { .. } => Code::Corrupt,
+            Self::LaterFormat { .. } => Code::NotImplemented,
+            Self::BadOption { .. } => Code::InvalidValue,
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Code::DiskFull
+            }
+            Self::Io { .. } => Code::Internal,
+        }
+    }
+
+    /// The limit that was passed, if one was.
+    #[must_use]
+    pub fn limit_name(&self) -> Option<&'static str> {
+        fn of(error: &KvError) -> Option<&'static str> {
+            match error {
+                KvError::TooLarge { limit, .. } => Some(limit),
+                KvError::Aborted { cause, .. } => of(cause),
+                KvError::Txn(TxnError::BatchTooLarge { .. }) => Some("limits.batch_bytes_max"),
+                _ => None,
+            }
+        }
+        match self {
+            Self::Kv(error) => of(error),
+            _ => None,
+        }
+    }
+
+    /// The operation of an atomic batch that failed.
+    #[must_use]
+    pub fn index(&self) -> Option<usize> {
+        match self {
+            Self::Kv(KvError::Aborted { index, .. }) => Some(*index),
+            _ => None,
+        }
+    }
+}

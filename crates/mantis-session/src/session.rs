@@ -1,0 +1,75 @@
+//! A session: who asks, and what that principal may do.
+
+use mantis_types::Access;
+
+use crate::{Command, Database, Reply, SessionError};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// Owns the data: may read and write everything, but not administer the server.
+    Owner,
+    /// May do everything.
+    Admin,
+    /// Has shown no credentials, and no role was given to such callers.
+    Anonymous,
+}
+
+/// One caller's door to the database. Cheap to make and to clone.
+#[derive(Clone, Debug)]
+pub struct Session {
+    database: Database,
+    principal: Principal,
+}
+
+impl Session {
+    pub(crate) const fn new(database: Database, principal: Principal) -> Self {
+        Self { database, principal }
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub const fn principal(&self) -> Principal {
+        self.principal
+    }
+
+    /// Executes a command. Blocks: on table reads, on back-pressure, and on the fsync that the
+    /// command's durability asks for.
+    ///
+    /// # Errors
+    /// `Forbidden` for a principal that may not; else what the model answers.
+    pub fn execute(&self, command: Command) -> Result<Reply, SessionError> {
+        let access = self.access(&command)?;
+        let kv = self.database.kv();
+        Ok(match command {
+            Command::KvGet { key } => Reply::KvGet(kv.get(access, key)?),
+            Command::KvPut { put, durability } => Reply::KvPut(kv.put(access, put, durability)?),
+            Command::KvDelete { key, condition, durability } => {
+                Reply::KvDelete(kv.delete(access, key, condition, durability)?)
+            }
+            Command::KvIncrement { key, by, initial, durability } => {
+                Reply::KvIncrement(kv.increment(access, key, by, initial, durability)?)
+            }
+            Command::KvList(list) => Reply::KvList(kv.list(access, &list)?),
+            Command::KvBatch(batch) => Reply::KvBatch(kv.batch(access, &batch)?),
+        })
+    }
+
+    /// Executes a read at once if memory holds the answer; `None` when it must block, and for every
+    /// write. Never blocks.
+    pub fn execute_ready(&self, command: &Command) -> Option<Result<Reply, SessionError>> {
+        let Command::KvGet { key } = command else { return None };
+        let found = match self.access(command) {
+            Ok(access) => self.database.kv().get_ready(access, key)?.map_err(SessionError::from),
+            Err(error) => Err(error),
+        };
+        Some(found.map(Reply::KvGet))
+    }
+
+    fn access(&self, command: &Command) -> Result<Access, SessionError> {
+        match self.principal {
+            Principal::Owner | Principal::Admin => Ok(Access::grant()),
+            Principal::Anonymous => Err(SessionError::Forbidden { writes: command.writes() }),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The commit pipeline: number, log, apply, publish.
+//!
+//! One short section gives a commit its Seq, its place in the log and its memtable. Everything that
+//! takes time stands outside of it: hashing before, memtable inserts and fsync after.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use mantis_engine::{Engine, Placement};
+use mantis_env::Env;
+use mantis_log::{Log, Prepared};
+use mantis_types::{Durability, Seq, WriteBatch};
+use parking_lot::{Condvar, Mutex};
+
+use crate::TxnError;
+use crate::latch::Latched;
+use crate::ring::{Blocked, Ring, SLOTS};
+use crate::stats::TxnCounters;
+
+/// How often a waiter looks at the visible edge before it sleeps.
+const SPINS: u32 = 64;
+/// A sleeping waiter looks again after this long, whatever happens: it may have to sync for a
+/// committer that went away.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A commit and the class it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its place in the order of all commits.
+    pub seq: Seq,
+    /// What it has survived. Never weaker than asked, except in a store without a log, where every
+    /// commit is of class `none`.
+    pub durability: Durability,
+}
+
+pub(crate) struct Pipeline {
+    pub(crate) env: Env,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) log: Option<Log>,
+    /// Guards the order of commits: next Seq, log position and memtable are taken together. Comes
+    /// after latches and before the log's buffer lock. Longest hold: copying one batch.
+    sequencer: Mutex<Seq>,
+    ring: Ring,
+    closed: AtomicBool,
+    /// Guards nothing but the sleep of those who wait for the visible edge.
+    sleepers: Mutex<()>,
+    edge_moved: Condvar,
+    sleeping: AtomicU64,
+    pub(crate) counters: TxnCounters,
+}
+
+impl Pipeline {
+    pub(crate) fn new(env: Env, engine: Arc<dyn Engine>, log: Option<Log>, last: Seq) -> Self {
+        Self {
+            env,
+            engine,
+            log,
+            sequencer: Mutex::new(last.next()),
+            ring: Ring::new(),
+            closed: AtomicBool::new(false),
+            sleepers: Mutex::new(()),
+            edge_moved: Condvar::new(),
+            sleeping: AtomicU64::new(0),
+            counters: TxnCounters::default(),
+        }
+    }
+
+    /// Waits until the engine and the log take `bytes` more; before latches are taken.
+    pub(crate) fn admit(&self, bytes: u64) -> Result<(), TxnError> {
+        if self.closed.load(SeqCst) {
+            return Err(TxnError::Closed);
+        }
+        self.engine.admit(bytes)?;
+        if let Some(log) = &self.log {
+            log.admit(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the batch its Seq and applies it. It is neither durable nor visible yet.
+    pub(crate) fn start(
+        &self,
+        _latched: &Latched<'_>,
+        batch: &WriteBatch,
+        durability: Durability,
+    ) -> Result<Seq, TxnError> {
+        let prepared = Prepared::new(batch.as_bytes());
+        let (seq, placement) = self.enter(batch, &prepared)?;
+        self.engine.apply(&placement, seq, batch);
+        drop(placement);
+        let must_be_durable = durability == Durability::Sync && self.log.is_some();
+        self.ring.finish(seq, must_be_durable);
+        self.advance();
+        Ok(seq)
+    }
+
+    fn enter(
+        &self,
+        batch: &WriteBatch,
+        prepared: &Prepared<'_>,
+    ) -> Result<(Seq, Placement), TxnError> {
+        let bytes = batch.as_bytes().len() as u64;
+        loop {
+            let mut next = self.sequencer.lock();
+            if self.closed.load(SeqCst) {
+                return Err(TxnError::Closed);
+            }
+            let seq = *next;
+            let oldest_free = seq.get().saturating_sub(SLOTS - 1);
+            if self.engine.horizon().get().get() < oldest_free {
+                drop(next);
+                self.wait_visible(Seq::new(oldest_free), None)?;
+                continue;
+            }
+            if let Some(log) = &self.log {
+                log.append(seq, prepared)?;
+            }
+            let placement = self.engine.place(seq, bytes);
+            *next = seq.next();
+            return Ok((seq, placement));
+        }
+    }
+
+    /// Pushes the visible edge as far as it may go.
+    pub(crate) fn advance(&self) {
+        let horizon = self.engine.horizon();
+        let mut moved = false;
+        loop {
+            let visible = horizon.get();
+            if self.ring.next_publishable(visible, self.durable_seq()).is_err() {
+                break;
+            }
+            moved |= horizon.advance(visible);
+        }
+        if moved && self.sleeping.load(SeqCst) > 0 {
+            // The lock makes sure that a waiter either sees the new edge or is asleep by now.
+            drop(self.sleepers.lock());
+            self.edge_moved.notify_all();
+        }
+    }
+
+    /// Waits until `seq` has survived what `durability` promises, and is visible.
+    pub(crate) fn finish(
+        &self,
+        seq: Seq,
+        durability: Durability,
+    ) -> Result<Committed, TxnError> {
+        if let Some(log) = &self.log {
+            match durability {
+                Durability::Sync => log.sync(seq)?,
+                Durability::Interval => log.write(seq)?,
+                Durability::None => {}
+            }
+        }
+        self.wait_visible(seq, None)?;
+        self.counters.committed.add(1);
+        Ok(Committed { seq, durability: self.class_of(seq) })
+    }
+
+    /// Waits until the visible edge has reached `seq`; false when `timeout` passed first.
+    pub(crate) fn wait_visible(
+        &self,
+        seq: Seq,
+        timeout: Option<Duration>,
+    ) -> Result<bool, TxnError> {
+        let horizon = self.engine.horizon();
+        for _ in 0..SPINS {
+            if horizon.get() >= seq {
+                return Ok(true);
+            }
+            std::hint::spin_loop();
+        }
+        let started = self.env.clock().monotonic();
+        self.sleeping.fetch_add(1, SeqCst);
+        let answer = loop {
+            self.advance();
+            if horizon.get() >= seq {
+                break Ok(true);
+            }
+            if let Err(error) = self.unblock(seq) {
+                break Err(error);
+            }
+            let waited = self.env.clock().monotonic().saturating_sub(started);
+            if timeout.is_some_and(|t| waited >= t) {
+                break Ok(false);
+            }
+            let mut asleep = self.sleepers.lock();
+            if horizon.get() < seq {
+                let nap = timeout.map_or(LOOK_AGAIN, |t| LOOK_AGAIN.min(t.saturating_sub(waited)));
+                self.edge_moved.wait_for(&mut asleep, nap);
+            }
+        };
+        self.sleeping.fetch_sub(1, SeqCst);
+        answer
+    }
+
+    /// A commit behind a sync commit waits for that one's fsync: if it is needed, do it ourselves.
+    fn unblock(&self, wanted: Seq) -> Result<(), TxnError> {
+        let visible = self.engine.horizon().get();
+        if visible >= wanted {
+            return Ok(());
+        }
+        let blocked = self.ring.next_publishable(visible, self.durable_seq());
+        if let (Some(log), Err(Blocked::NotDurable(seq))) = (&self.log, blocked) {
+            log.sync(seq)?;
+            self.advance();
+        }
+        Ok(())
+    }
+
+    /// The newest Seq that was given out.
+    pub(crate) fn last_seq(&self) -> Seq {
+        self.sequencer.lock().prev()
+    }
+
+    pub(crate) fn durable_seq(&self) -> Seq {
+        self.log.as_ref().map_or(Seq::MAX, Log::durable_seq)
+    }
+
+    /// Refuses further commits, and waits until those under way are visible.
+    pub(crate) fn close(&self) -> Result<(), TxnError> {
+        let last = {
+            let next = self.sequencer.lock();
+            self.closed.store(true, SeqCst);
+            next.prev()
+        };
+        self.wait_visible(last, None).map(drop)
+    }
+
+    fn class_of(&self, seq: Seq) -> Durability {
+        match &self.log {
+            None => Durability::None,
+            Some(log) if log.durable_seq() >= seq => Durability::Sync,
+            Some(log) if log.written_seq() >= seq => Durability::Interval,
+            Some(_) => Durability::None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("visible", &self.engine.horizon().get())
+            .field("durable", &self.durable_seq())
+            .finish_non_exhaustive()
+    }
+}

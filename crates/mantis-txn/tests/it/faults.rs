@@ -1,0 +1,1 @@
+//! What happens to commits when the disk fails below the log.

@@ -1,0 +1,8 @@
+//! The commit pipeline over a memory engine and a real log.
+
+#[cfg(test)]
+mod commits;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod setup;

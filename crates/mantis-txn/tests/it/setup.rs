@@ -1,0 +1,68 @@
+//! A store over a memory engine, with or without a log.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mantis_engine::{MemoryEngine, MemoryOptions};
+use mantis_env::Env;
+use mantis_log::{Log, LogOptions};
+use mantis_txn::{Committed, DurableHook, Store, TxnError};
+use mantis_types::{
+    DatabaseId, Durability, EncodedKey, Limits, OwnerId, RecordBuilder, Space, ValueKind,
+    WriteBatch, WriteBatchBuilder,
+};
+
+pub(crate) fn open(env: &Env, dir: Option<&Path>) -> Result<Store, TxnError> {
+    let engine = Arc::new(MemoryEngine::new(MemoryOptions::default()));
+    let hook = DurableHook::default();
+    let log = match dir {
+        None => None,
+        Some(dir) => {
+            let options = LogOptions {
+                segment_bytes: 1 << 20,
+                on_durable: Some(hook.callback()),
+                ..LogOptions::default()
+            };
+            Some(Log::open(env, dir, options)?.log)
+        }
+    };
+    Store::open(env, engine, log, &hook, Limits::default())
+}
+
+pub(crate) fn key(n: u64) -> Vec<u8> {
+    EncodedKey::new(DatabaseId::DEFAULT, Space::Kv, OwnerId::new(1), &n.to_be_bytes())
+        .unwrap()
+        .into_bytes()
+}
+
+pub(crate) fn batch(pairs: &[(u64, u64)]) -> WriteBatch {
+    let mut batch = WriteBatchBuilder::default();
+    for (k, v) in pairs {
+        batch
+            .put_with(&key(*k), |out| {
+                RecordBuilder::new(ValueKind::Bytes).write(&v.to_le_bytes(), out)
+            })
+            .unwrap();
+    }
+    batch.finish()
+}
+
+pub(crate) fn commit(
+    store: &Store,
+    pairs: &[(u64, u64)],
+    durability: Durability,
+) -> Result<Committed, TxnError> {
+    let batch = batch(pairs);
+    store.admit(batch.as_bytes().len() as u64)?;
+    let keys: Vec<_> = pairs.iter().map(|(k, _)| key(*k)).collect();
+    let latched = store.latch_many(keys.iter().map(Vec::as_slice));
+    let pending = store.start(&latched, &batch, durability)?;
+    drop(latched);
+    store.finish(pending)
+}
+
+pub(crate) fn read(store: &Store, k: u64) -> Option<u64> {
+    let engine = store.engine();
+    let record = engine.get(&engine.snapshot(), &key(k)).unwrap()?;
+    Some(u64::from_le_bytes(record.view().payload().try_into().unwrap()))
+}
