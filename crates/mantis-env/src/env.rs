@@ -1,0 +1,82 @@
+//! The environment: one cheap value that carries clock, randomness, files and tasks.
+
+use std::sync::Arc;
+
+use crate::clock::RealClock;
+use crate::fs::RealFs;
+use crate::rng::RealRng;
+use crate::tasks::RealTasks;
+use crate::{Clock, Fs, Rng, Simulation, Tasks};
+
+/// Clock, randomness, files and tasks of one store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Env {
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    fs: Arc<dyn Fs>,
+    tasks: Arc<dyn Tasks>,
+    simulation: Option<Simulation>,
+}
+
+impl Env {
+    /// The machine itself.
+    #[must_use]
+    pub fn real() -> Self {
+        Self {
+            clock: Arc::new(RealClock::new()),
+            rng: Arc::new(RealRng),
+            fs: Arc::new(RealFs),
+            tasks: Arc::new(RealTasks),
+            simulation: None,
+        }
+    }
+
+    /// A simulated machine: everything in it follows from `seed` and the calls that are made.
+    #[must_use]
+    pub fn simulated(seed: u64) -> Self {
+        let simulation = Simulation::new(seed);
+        Self {
+            clock: simulation.clock(),
+            rng: simulation.rng(),
+            fs: simulation.fs(),
+            tasks: simulation.tasks(),
+            simulation: Some(simulation),
+        }
+    }
+
+    /// The same environment over another file system, for example a [`crate::FaultyFs`].
+    #[must_use]
+    pub fn with_fs(&self, fs: Arc<dyn Fs>) -> Self {
+        Self { fs, ..self.clone() }
+    }
+
+    /// Tells the time.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Draws random numbers.
+    #[must_use]
+    pub fn rng(&self) -> &Arc<dyn Rng> {
+        &self.rng
+    }
+
+    /// Reads and writes files.
+    #[must_use]
+    pub fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
+    /// Runs background tasks.
+    #[must_use]
+    pub fn tasks(&self) -> &Arc<dyn Tasks> {
+        &self.tasks
+    }
+
+    /// The simulated machine's controls, if it is one.
+    #[must_use]
+    pub fn simulation(&self) -> Option<&Simulation> {
+        self.simulation.as_ref()
+    }
+}
