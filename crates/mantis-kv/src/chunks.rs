@@ -28,9 +28,17 @@ impl Chunked {
     pub(crate) fn of(id: OwnerId, value: &[u8], chunk_bytes: usize) -> Result<Self, KvError> {
         let max = u64::from(u32::MAX);
         let given = chunk_bytes as u64;
-        let chunk_bytes = u32::try_from(chunk_bytes)
-            .map_err(|_| KvError::TooLarge { limit: "limits.chunk_bytes", max, given })?;
-        Ok(Self { id, len: value.len() as u64, chunk_bytes, checksum: xxh3_64(value) })
+        let chunk_bytes = u32::try_from(chunk_bytes).map_err(|_| KvError::TooLarge {
+            limit: "limits.chunk_bytes",
+            max,
+            given,
+        })?;
+        Ok(Self {
+            id,
+            len: value.len() as u64,
+            chunk_bytes,
+            checksum: xxh3_64(value),
+        })
     }
 
     pub(crate) fn payload(&self) -> Vec<u8> {
@@ -56,11 +64,7 @@ impl Chunked {
     }
 
     /// Puts the chunks of `value` into the commit that writes its record.
-    pub(crate) fn write(
-        &self,
-        value: &[u8],
-        batch: &mut WriteBatchBuilder,
-    ) -> Result<(), KvError> {
+    pub(crate) fn write(&self, value: &[u8], batch: &mut WriteBatchBuilder) -> Result<(), KvError> {
         for (n, chunk) in (0_u32..).zip(value.chunks(self.chunk_bytes.max(1) as usize)) {
             let key = EncodedKey::new(
                 DatabaseId::DEFAULT,
@@ -79,7 +83,10 @@ impl Chunked {
     pub(crate) fn read(&self, engine: &dyn Engine, at: &Snapshot) -> Result<Bytes, KvError> {
         let prefix = EncodedKey::prefix(DatabaseId::DEFAULT, Space::Member, self.id, 0);
         let end = prefix_end(prefix.as_bytes()).unwrap_or_default();
-        let bounds = (Bound::Included(prefix.as_bytes()), Bound::Excluded(end.as_slice()));
+        let bounds = (
+            Bound::Included(prefix.as_bytes()),
+            Bound::Excluded(end.as_slice()),
+        );
         let len = usize::try_from(self.len).map_err(|_| KvError::Damaged)?;
         let mut value = Vec::with_capacity(len);
         for found in engine.scan(at, bounds, Direction::Forward)? {

@@ -31,7 +31,10 @@ impl Keyspace {
             None => u64::from(number) + 1,
         };
         let generations = vec![(Seq::ZERO, OwnerId::new(generation))];
-        Ok(Self { number, generations: ArcSwap::from_pointee(generations) })
+        Ok(Self {
+            number,
+            generations: ArcSwap::from_pointee(generations),
+        })
     }
 
     pub(crate) fn record_key(number: u32) -> Result<EncodedKey, CodecError> {
@@ -43,8 +46,13 @@ impl Keyspace {
     /// The generation that a reader of this snapshot sees.
     pub(crate) fn at(&self, snapshot: Seq) -> OwnerId {
         let generations = self.generations.load();
-        let known = generations.iter().rev().find(|(since, _)| *since <= snapshot);
-        known.or(generations.first()).map_or(OwnerId::new(0), |(_, id)| *id)
+        let known = generations
+            .iter()
+            .rev()
+            .find(|(since, _)| *since <= snapshot);
+        known
+            .or_else(|| generations.first())
+            .map_or(OwnerId::new(0), |(_, id)| *id)
     }
 
     /// The generation that writers use.
@@ -63,8 +71,14 @@ impl Keyspace {
 
     /// Takes back what was pushed for a commit that did not happen.
     pub(crate) fn pop(&self, since: Seq) {
-        self.generations
-            .rcu(|old| Arc::new(old.iter().filter(|g| g.0 != since).copied().collect::<Vec<_>>()));
+        self.generations.rcu(|old| {
+            Arc::new(
+                old.iter()
+                    .filter(|g| g.0 != since)
+                    .copied()
+                    .collect::<Vec<_>>(),
+            )
+        });
     }
 
     pub(crate) fn key(generation: OwnerId, user_key: &[u8]) -> Result<EncodedKey, CodecError> {

@@ -60,7 +60,11 @@ impl Kv {
     /// What reading its generation answers.
     pub fn open(store: Store, number: u32) -> Result<Self, KvError> {
         let keyspace = Arc::new(Keyspace::load(&store, number)?);
-        Ok(Self { store, keyspace, counters: Arc::default() })
+        Ok(Self {
+            store,
+            keyspace,
+            counters: Arc::default(),
+        })
     }
 
     /// The newest value, or `None` when the key is absent or expired. May read tables.
@@ -89,9 +93,13 @@ impl Kv {
             Ready::NeedsIo => return None,
             Ready::Absent => Ok(None),
             Ready::Found(record) if record.view().kind() == ValueKind::Chunked => return None,
-            Ready::Found(record) => {
-                entry_of(self.engine(), &snapshot, key.clone(), &record, self.now_ms())
-            }
+            Ready::Found(record) => entry_of(
+                self.engine(),
+                &snapshot,
+                key.clone(),
+                &record,
+                self.now_ms(),
+            ),
         };
         if let Ok(found) = &found {
             self.count_read(found.is_some());
@@ -244,7 +252,11 @@ impl Kv {
                 // The refusal may rest on a version that is not durable yet.
                 self.store.settle()?;
                 let cause = Box::new(error);
-                return Err(if single { *cause } else { KvError::Aborted { index, cause } });
+                return Err(if single {
+                    *cause
+                } else {
+                    KvError::Aborted { index, cause }
+                });
             }
         };
         let Some(pending) = pending else {
@@ -266,7 +278,9 @@ impl Kv {
         loop {
             let generation = self.keyspace.newest();
             let keys = ops.iter().map(|op| Keyspace::key(generation, op.key()));
-            let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|e| (0, e.into()))?;
+            let keys = keys
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|e| (0, e.into()))?;
             let latched = match keys.as_slice() {
                 [one] => self.store.latch(one.as_bytes()),
                 many => self.store.latch_many(many.iter().map(|k| k.as_bytes())),
@@ -282,7 +296,9 @@ impl Kv {
                 done.push(stage(&mut unit, op).map_err(|error| (index, error))?);
             }
             let batch = unit.into_batch(ids).map_err(|error| (0, error))?;
-            let Some(batch) = batch else { return Ok((done, None)) };
+            let Some(batch) = batch else {
+                return Ok((done, None));
+            };
             let pending = self.store.start(&latched, &batch, durability);
             let pending = pending.map_err(|error| (0, error.into()))?;
             drop(latched);
@@ -303,27 +319,35 @@ impl Kv {
         }
         self.store.admit(bytes).map_err(|error| (0, error.into()))?;
         let ids = (0..large).map(|_| self.store.new_id());
-        ids.collect::<Result<_, _>>().map_err(|error| (0, error.into()))
+        ids.collect::<Result<_, _>>()
+            .map_err(|error| (0, error.into()))
     }
 
     fn batch_one_by_one(&self, batch: &Batch) -> Result<BatchDone, KvError> {
         let bytes = batch.ops.iter().map(op_bytes).sum();
-        within("limits.batch_bytes_max", self.limits().batch_bytes_max, bytes)?;
+        within(
+            "limits.batch_bytes_max",
+            self.limits().batch_bytes_max,
+            bytes,
+        )?;
         let mut results = Vec::with_capacity(batch.ops.len());
         let mut last = None;
         for op in &batch.ops {
-            let started = self.start_unit(std::slice::from_ref(op), batch.durability);
-            results.push(match started {
+            match self.start_unit(std::slice::from_ref(op), batch.durability) {
                 Ok((mut done, pending)) => {
-                    if let (Some(pending), Some(op)) = (&pending, done.last_mut()) {
-                        let durability = batch.durability;
-                        stamp(op, Committed { seq: pending.seq(), durability });
-                    }
+                    let durability = batch.durability;
+                    let committed = pending.as_ref().map(|p| Committed {
+                        seq: p.seq(),
+                        durability,
+                    });
+                    committed
+                        .iter()
+                        .for_each(|c| done.iter_mut().for_each(|d| stamp(d, *c)));
                     last = pending.or(last);
-                    done.pop().ok_or(KvError::Damaged)
+                    results.push(done.pop().ok_or(KvError::Damaged));
                 }
-                Err((_, error)) => Err(error),
-            });
+                Err((_, error)) => results.push(Err(error)),
+            }
         }
         let committed = last.map(|pending| self.store.finish(pending)).transpose()?;
         // Reads and refusals may rest on other people's commits that are not durable yet.
@@ -341,7 +365,10 @@ impl Kv {
                 .map(OpDone::Got);
             match read {
                 Err(error) if batch.atomic => {
-                    return Err(KvError::Aborted { index, cause: Box::new(error) });
+                    return Err(KvError::Aborted {
+                        index,
+                        cause: Box::new(error),
+                    });
                 }
                 read => {
                     self.count_read(matches!(read, Ok(OpDone::Got(Some(_)))));
@@ -349,7 +376,10 @@ impl Kv {
                 }
             }
         }
-        Ok(BatchDone { results, committed: None })
+        Ok(BatchDone {
+            results,
+            committed: None,
+        })
     }
 
     fn read(&self, snapshot: &Snapshot, key: Bytes) -> Result<Option<Entry>, KvError> {
@@ -364,11 +394,21 @@ impl Kv {
         let snapshot = self.engine().snapshot();
         let generation = self.keyspace.at(snapshot.seq());
         let (engine, limits) = (self.engine(), self.limits());
-        Lister { engine, limits, snapshot, generation, now_ms: self.now_ms() }
+        Lister {
+            engine,
+            limits,
+            snapshot,
+            generation,
+            now_ms: self.now_ms(),
+        }
     }
 
     fn check_key(&self, key: &Bytes) -> Result<(), KvError> {
-        within("limits.key_bytes_max", self.limits().key_bytes_max as u64, key.len() as u64)
+        within(
+            "limits.key_bytes_max",
+            self.limits().key_bytes_max as u64,
+            key.len() as u64,
+        )
     }
 
     fn check_op(&self, op: &BatchOp) -> Result<u64, KvError> {
@@ -376,8 +416,16 @@ impl Kv {
         if let BatchOp::Set(put) = op {
             let limits = self.limits();
             let tag_max = limits.tag_bytes_max as u64;
-            within("limits.value_bytes_max", limits.value_bytes_max, put.value.len() as u64)?;
-            within("limits.tags_max", limits.tags_max as u64, put.tags.len() as u64)?;
+            within(
+                "limits.value_bytes_max",
+                limits.value_bytes_max,
+                put.value.len() as u64,
+            )?;
+            within(
+                "limits.tags_max",
+                limits.tags_max as u64,
+                put.tags.len() as u64,
+            )?;
             for text in put.tags.iter().chain(&put.content_type) {
                 within("limits.tag_bytes_max", tag_max, text.len() as u64)?;
             }
@@ -393,7 +441,12 @@ impl Kv {
 
     fn count_read(&self, found: bool) {
         self.counters.reads.add(1);
-        if found { &self.counters.hits } else { &self.counters.misses }.add(1);
+        if found {
+            &self.counters.hits
+        } else {
+            &self.counters.misses
+        }
+        .add(1);
     }
 
     fn count_writes(&self, done: &[OpDone]) {
@@ -453,13 +506,17 @@ fn stage(unit: &mut Unit<'_>, op: &BatchOp) -> Result<OpDone, KvError> {
     let version = UNCOMMITTED;
     Ok(match op {
         BatchOp::Get { key } => OpDone::Got(unit.get(key)?),
-        BatchOp::Set(put) => OpDone::Set { created: unit.put(put)?, version },
-        BatchOp::Delete { key, condition } => {
-            OpDone::Deleted { deleted: unit.delete(key, *condition)? }
-        }
-        BatchOp::Increment { key, by, initial } => {
-            OpDone::Incremented { value: unit.increment(key, *by, *initial)?, version }
-        }
+        BatchOp::Set(put) => OpDone::Set {
+            created: unit.put(put)?,
+            version,
+        },
+        BatchOp::Delete { key, condition } => OpDone::Deleted {
+            deleted: unit.delete(key, *condition)?,
+        },
+        BatchOp::Increment { key, by, initial } => OpDone::Incremented {
+            value: unit.increment(key, *by, *initial)?,
+            version,
+        },
     })
 }
 
@@ -484,5 +541,9 @@ fn op_bytes(op: &BatchOp) -> u64 {
 }
 
 fn within(limit: &'static str, max: u64, given: u64) -> Result<(), KvError> {
-    if given <= max { Ok(()) } else { Err(KvError::TooLarge { limit, max, given }) }
+    if given <= max {
+        Ok(())
+    } else {
+        Err(KvError::TooLarge { limit, max, given })
+    }
 }

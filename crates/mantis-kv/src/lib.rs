@@ -17,7 +17,9 @@ mod list;
 mod request;
 mod unit;
 
-pub use answer::{BatchDone, DeleteDone, Entry, IncrementDone, ListItem, ListPage, OpDone, PutDone};
+pub use answer::{
+    BatchDone, DeleteDone, Entry, IncrementDone, ListItem, ListPage, OpDone, PutDone,
+};
 pub use error::KvError;
 pub use kv::{Kv, KvStats};
 pub use mantis_txn::Committed;

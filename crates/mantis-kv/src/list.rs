@@ -26,19 +26,29 @@ type Span = (Vec<u8>, Vec<u8>);
 
 impl Lister<'_> {
     pub(crate) fn page(&self, list: &List) -> Result<ListPage, KvError> {
-        let mut page = ListPage { snapshot: self.snapshot.seq(), ..ListPage::default() };
+        let mut page = ListPage {
+            snapshot: self.snapshot.seq(),
+            ..ListPage::default()
+        };
         let whole = self.span(list)?;
         if list.total {
             page.total = self.count(&whole)?;
         }
         let span = self.after_cursor(whole, list)?;
         let limit = list.limit.min(self.limits.list_limit_max);
-        let direction = if list.reverse { Direction::Backward } else { Direction::Forward };
+        let direction = if list.reverse {
+            Direction::Backward
+        } else {
+            Direction::Forward
+        };
         let mut to_skip = list.offset;
         if limit == 0 || span.0 >= span.1 {
             return Ok(page);
         }
-        let bounds = (Bound::Included(span.0.as_slice()), Bound::Excluded(span.1.as_slice()));
+        let bounds = (
+            Bound::Included(span.0.as_slice()),
+            Bound::Excluded(span.1.as_slice()),
+        );
         for found in self.engine.scan(&self.snapshot, bounds, direction)? {
             let (encoded, record) = found?;
             let view = record.view();
@@ -57,11 +67,21 @@ impl Lister<'_> {
             let key = Bytes::copy_from_slice(user_key);
             let plain = matches!(view.kind(), ValueKind::Bytes | ValueKind::Chunked);
             let entry = if list.values && plain {
-                entry_of(self.engine, &self.snapshot, key.clone(), &record, self.now_ms)?
+                entry_of(
+                    self.engine,
+                    &self.snapshot,
+                    key.clone(),
+                    &record,
+                    self.now_ms,
+                )?
             } else {
                 None
             };
-            page.items.push(ListItem { key, version: view.seq(), entry });
+            page.items.push(ListItem {
+                key,
+                version: view.seq(),
+                entry,
+            });
         }
         Ok(page)
     }
@@ -71,9 +91,15 @@ impl Lister<'_> {
         if span.0 >= span.1 {
             return Ok(Some(0));
         }
-        let bounds = (Bound::Included(span.0.as_slice()), Bound::Excluded(span.1.as_slice()));
+        let bounds = (
+            Bound::Included(span.0.as_slice()),
+            Bound::Excluded(span.1.as_slice()),
+        );
         let mut count = 0;
-        for found in self.engine.scan(&self.snapshot, bounds, Direction::Forward)? {
+        for found in self
+            .engine
+            .scan(&self.snapshot, bounds, Direction::Forward)?
+        {
             let (_, record) = found?;
             count += u64::from(!record.view().expired(self.now_ms));
             if count > self.limits.count_scan_max {
@@ -96,7 +122,9 @@ impl Lister<'_> {
     }
 
     fn after_cursor(&self, span: Span, list: &List) -> Result<Span, KvError> {
-        let Some(cursor) = &list.cursor else { return Ok(span) };
+        let Some(cursor) = &list.cursor else {
+            return Ok(span);
+        };
         let mut at = Keyspace::key(self.generation, cursor)?.into_bytes();
         if list.reverse {
             Ok((span.0, span.1.min(at)))

@@ -49,7 +49,11 @@ pub struct Put {
 impl Put {
     /// An unconditional put without expiry.
     pub fn new(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
-        Self { key: key.into(), value: value.into(), ..Self::default() }
+        Self {
+            key: key.into(),
+            value: value.into(),
+            ..Self::default()
+        }
     }
 }
 

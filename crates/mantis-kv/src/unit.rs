@@ -10,12 +10,12 @@ use mantis_types::{
     WriteBatchBuilder,
 };
 
+use crate::KvError;
 use crate::answer::Entry;
 use crate::chunks::Chunked;
 use crate::keyspace::Keyspace;
 use crate::kv::entry_of;
 use crate::request::{Condition, Expiry, Put};
-use crate::KvError;
 
 /// The version of an entry that this unit writes itself: it has none before the commit.
 pub(crate) const UNCOMMITTED: Seq = Seq::MAX;
@@ -63,7 +63,14 @@ impl<'a> Unit<'a> {
         generation: OwnerId,
         now_ms: u64,
     ) -> Self {
-        Self { engine, limits, applied, generation, now_ms, slots: BTreeMap::new() }
+        Self {
+            engine,
+            limits,
+            applied,
+            generation,
+            now_ms,
+            slots: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn get(&mut self, key: &Bytes) -> Result<Option<Entry>, KvError> {
@@ -123,7 +130,9 @@ impl<'a> Unit<'a> {
             None => initial.unwrap_or(0),
         };
         let value = base.checked_add(by).ok_or(KvError::Overflow)?;
-        let content_type = old.as_ref().map_or(ContentType::Text.as_str(), |e| &e.content_type);
+        let content_type = old
+            .as_ref()
+            .map_or(ContentType::Text.as_str(), |e| &e.content_type);
         let new = NewValue {
             value: value.to_string().into(),
             content_type: Some(content_type.to_owned()),
@@ -144,11 +153,7 @@ impl<'a> Unit<'a> {
             let Some(staged) = &slot.staged else { continue };
             let key = Keyspace::key(self.generation, user_key)?;
             if let Some(old) = &slot.stored {
-                reclaim_members(&mut batch, DatabaseId::DEFAULT, old)?;
-                if let Some(at) = old.view().expiry_ms() {
-                    let entry = meta::expiry_key(DatabaseId::DEFAULT, at, key.as_bytes())?;
-                    batch.delete(entry.as_bytes())?;
-                }
+                tidy_up_after(&mut batch, key.as_bytes(), old)?;
             }
             match staged {
                 Staged::Deleted if slot.stored.is_some() => batch.delete(key.as_bytes())?,
@@ -179,7 +184,9 @@ impl<'a> Unit<'a> {
             let id = ids.next().ok_or(KvError::Damaged)?;
             let chunked = Chunked::of(id, &new.value, self.limits.chunk_bytes)?;
             chunked.write(&new.value, batch)?;
-            batch.put_with(key, |out| header(ValueKind::Chunked).write(&chunked.payload(), out))?;
+            batch.put_with(key, |out| {
+                header(ValueKind::Chunked).write(&chunked.payload(), out)
+            })?;
         } else {
             batch.put_with(key, |out| header(ValueKind::Bytes).write(&new.value, out))?;
         }
@@ -194,9 +201,18 @@ impl<'a> Unit<'a> {
         if !self.slots.contains_key(key) {
             let encoded = Keyspace::key(self.generation, key)?;
             let stored = self.engine.get(&self.applied, encoded.as_bytes())?;
-            self.slots.insert(key.clone(), Slot { stored, staged: None });
+            self.slots.insert(
+                key.clone(),
+                Slot {
+                    stored,
+                    staged: None,
+                },
+            );
         }
-        Ok(self.slots.get_mut(key).expect("inserted just above when it was absent"))
+        Ok(self
+            .slots
+            .get_mut(key)
+            .expect("inserted just above when it was absent"))
     }
 
     fn found(&mut self, key: &Bytes) -> Result<Option<Found>, KvError> {
@@ -227,6 +243,15 @@ impl<'a> Unit<'a> {
     }
 }
 
+/// Queues what hangs below the version that goes away, and drops its entry in the expiry index.
+fn tidy_up_after(batch: &mut WriteBatchBuilder, key: &[u8], old: &Record) -> Result<(), KvError> {
+    reclaim_members(batch, DatabaseId::DEFAULT, old)?;
+    if let Some(at) = old.view().expiry_ms() {
+        batch.delete(meta::expiry_key(DatabaseId::DEFAULT, at, key)?.as_bytes())?;
+    }
+    Ok(())
+}
+
 fn check(condition: Condition, found: Option<&Found>) -> Result<(), KvError> {
     let current = found.map(|f| f.version);
     let holds = match condition {
@@ -235,7 +260,11 @@ fn check(condition: Condition, found: Option<&Found>) -> Result<(), KvError> {
         Condition::IfPresent => current.is_some(),
         Condition::IfVersion(wanted) => current == Some(wanted),
     };
-    if holds { Ok(()) } else { Err(KvError::Precondition { current }) }
+    if holds {
+        Ok(())
+    } else {
+        Err(KvError::Precondition { current })
+    }
 }
 
 fn staged_entry(key: &Bytes, new: &NewValue, now_ms: u64) -> Entry {

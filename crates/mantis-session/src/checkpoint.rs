@@ -24,14 +24,19 @@ pub struct Checkpoint {
 
 /// Makes `dir` a data directory of its own: tables by hard links, then the log's tail.
 pub(crate) fn make(store: &Store, dir: &Path) -> Result<Checkpoint, SessionError> {
-    let log = store.log().ok_or(SessionError::NotAStore { what: "it lives in memory only" })?;
+    let log = store.log().ok_or(SessionError::NotAStore {
+        what: "it lives in memory only",
+    })?;
     // What comes out of the log below must not be newer than what readers could see here.
     let last = store.visible_seq();
     let hold = log.hold(store.engine().replay_from());
     let target = StoreDir::prepare(store.env(), dir)?;
     let info: CheckpointInfo = store.engine().checkpoint(&target.tables())?;
     let last = last.max(info.replay_from.prev());
-    let options = LogOptions { first_seq: info.replay_from, ..LogOptions::default() };
+    let options = LogOptions {
+        first_seq: info.replay_from,
+        ..LogOptions::default()
+    };
     let copy = Log::open(store.env(), &target.log(), options)?.log;
     let mut log_records = 0;
     for record in log.read(info.replay_from)? {
@@ -47,5 +52,10 @@ pub(crate) fn make(store: &Store, dir: &Path) -> Result<Checkpoint, SessionError
     drop(hold);
     copy.close()?;
     target.finish()?;
-    Ok(Checkpoint { seq: last, tables: info.tables, table_bytes: info.bytes, log_records })
+    Ok(Checkpoint {
+        seq: last,
+        tables: info.tables,
+        table_bytes: info.bytes,
+        log_records,
+    })
 }

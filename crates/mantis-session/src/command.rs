@@ -55,9 +55,10 @@ impl Command {
         match self {
             Self::KvGet { .. } | Self::KvList(_) => false,
             Self::KvPut { .. } | Self::KvDelete { .. } | Self::KvIncrement { .. } => true,
-            Self::KvBatch(batch) => {
-                batch.ops.iter().any(|op| !matches!(op, mantis_kv::BatchOp::Get { .. }))
-            }
+            Self::KvBatch(batch) => batch
+                .ops
+                .iter()
+                .any(|op| !matches!(op, mantis_kv::BatchOp::Get { .. })),
         }
     }
 }

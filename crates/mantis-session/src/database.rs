@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mantis_engine::{
-    Engine, LsmEngine, LsmOptions, MemoryBudget, MemoryEngine, MemoryOptions,
-};
+use mantis_engine::{Engine, LsmEngine, LsmOptions, MemoryBudget, MemoryEngine, MemoryOptions};
 use mantis_env::Env;
 use mantis_kv::Kv;
 use mantis_log::{Log, LogOptions};
@@ -73,7 +71,14 @@ impl Database {
     fn over(store: Store, dir: Option<StoreDir>) -> Result<Self, SessionError> {
         let kv = Kv::open(store.clone(), 0)?;
         let opened_at = store.env().clock().monotonic();
-        Ok(Self { inner: Arc::new(Inner { store, kv, opened_at, _dir: dir }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                kv,
+                opened_at,
+                _dir: dir,
+            }),
+        })
     }
 
     /// A session for a principal.
@@ -91,7 +96,10 @@ impl Database {
             open_for: now.saturating_sub(self.inner.opened_at),
             visible_seq: store.visible_seq(),
             durable_seq: store.log().map(Log::durable_seq),
-            read_only: store.log().and_then(Log::poisoned).map(|why| why.to_string()),
+            read_only: store
+                .log()
+                .and_then(Log::poisoned)
+                .map(|why| why.to_string()),
             kv: self.inner.kv.stats(),
             transactions: store.stats(),
             storage: store.engine().status(),
@@ -201,5 +209,8 @@ fn check(options: &DatabaseOptions) -> Result<(), SessionError> {
 
 fn lsm_options(options: &DatabaseOptions) -> LsmOptions {
     let memory = MemoryBudget::from_parts(options.buffer_bytes, options.cache_bytes);
-    LsmOptions { free_bytes_min: options.min_free_bytes, ..LsmOptions::with_budget(memory) }
+    LsmOptions {
+        free_bytes_min: options.min_free_bytes,
+        ..LsmOptions::with_budget(memory)
+    }
 }

@@ -45,7 +45,10 @@ impl DatabaseOptions {
             dir: dir.into(),
             buffer_bytes: 64 << 20,
             cache_bytes: 256 << 20,
-            log: LogSettings { segment_bytes: 64 << 20, interval: Duration::from_millis(100) },
+            log: LogSettings {
+                segment_bytes: 64 << 20,
+                interval: Duration::from_millis(100),
+            },
             min_free_bytes: 64 << 20,
             limits: Limits::default(),
         }

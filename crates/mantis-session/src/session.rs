@@ -24,7 +24,10 @@ pub struct Session {
 
 impl Session {
     pub(crate) const fn new(database: Database, principal: Principal) -> Self {
-        Self { database, principal }
+        Self {
+            database,
+            principal,
+        }
     }
 
     /// Who asks.
@@ -44,12 +47,17 @@ impl Session {
         Ok(match command {
             Command::KvGet { key } => Reply::KvGet(kv.get(access, key)?),
             Command::KvPut { put, durability } => Reply::KvPut(kv.put(access, put, durability)?),
-            Command::KvDelete { key, condition, durability } => {
-                Reply::KvDelete(kv.delete(access, key, condition, durability)?)
-            }
-            Command::KvIncrement { key, by, initial, durability } => {
-                Reply::KvIncrement(kv.increment(access, key, by, initial, durability)?)
-            }
+            Command::KvDelete {
+                key,
+                condition,
+                durability,
+            } => Reply::KvDelete(kv.delete(access, key, condition, durability)?),
+            Command::KvIncrement {
+                key,
+                by,
+                initial,
+                durability,
+            } => Reply::KvIncrement(kv.increment(access, key, by, initial, durability)?),
             Command::KvList(list) => Reply::KvList(kv.list(access, &list)?),
             Command::KvBatch(batch) => Reply::KvBatch(kv.batch(access, &batch)?),
         })
@@ -58,9 +66,15 @@ impl Session {
     /// Executes a read at once if memory holds the answer; `None` when it must block, and for every
     /// write. Never blocks.
     pub fn execute_ready(&self, command: &Command) -> Option<Result<Reply, SessionError>> {
-        let Command::KvGet { key } = command else { return None };
+        let Command::KvGet { key } = command else {
+            return None;
+        };
         let found = match self.access(command) {
-            Ok(access) => self.database.kv().get_ready(access, key)?.map_err(SessionError::from),
+            Ok(access) => self
+                .database
+                .kv()
+                .get_ready(access, key)?
+                .map_err(SessionError::from),
             Err(error) => Err(error),
         };
         Some(found.map(Reply::KvGet))
@@ -69,7 +83,9 @@ impl Session {
     fn access(&self, command: &Command) -> Result<Access, SessionError> {
         match self.principal {
             Principal::Owner | Principal::Admin => Ok(Access::grant()),
-            Principal::Anonymous => Err(SessionError::Forbidden { writes: command.writes() }),
+            Principal::Anonymous => Err(SessionError::Forbidden {
+                writes: command.writes(),
+            }),
         }
     }
 }

@@ -44,7 +44,11 @@ impl StoreDir {
             make(env, dir, &store)?;
         }
         check(env, &store)?;
-        Ok(Self { store, created, _lock: lock })
+        Ok(Self {
+            store,
+            created,
+            _lock: lock,
+        })
     }
 
     /// Begins a store that somebody else fills: an empty one, not yet under its name.
@@ -57,11 +61,18 @@ impl StoreDir {
         let lock = lock(env, dir)?;
         let store = dir.join("store");
         if fs.exists(&store).map_err(io("look for a store"))? {
-            return Err(SessionError::NotAStore { what: "there is a store already" });
+            return Err(SessionError::NotAStore {
+                what: "there is a store already",
+            });
         }
         let new = fresh(env, dir)?;
         fs.create_dir(&new).map_err(io("make the store"))?;
-        Ok(NewStore { env: env.clone(), new, store, _lock: lock })
+        Ok(NewStore {
+            env: env.clone(),
+            new,
+            store,
+            _lock: lock,
+        })
     }
 
     /// Where the commit log stands.
@@ -137,36 +148,58 @@ fn make(env: &Env, dir: &Path, store: &Path) -> Result<(), SessionError> {
 /// Where a store is made; what an earlier try left there is removed.
 fn fresh(env: &Env, dir: &Path) -> Result<PathBuf, SessionError> {
     let new = dir.join("store.new");
-    if env.fs().exists(&new).map_err(io("look for a half-made store"))? {
-        env.fs().remove_dir_all(&new).map_err(io("remove a half-made store"))?;
+    if env
+        .fs()
+        .exists(&new)
+        .map_err(io("look for a half-made store"))?
+    {
+        env.fs()
+            .remove_dir_all(&new)
+            .map_err(io("remove a half-made store"))?;
     }
     Ok(new)
 }
 
 fn name_store(env: &Env, new: &Path, store: &Path) -> Result<(), SessionError> {
     let fs = env.fs();
-    let file = fs.open(&new.join("STORE"), OpenMode::CreateNew).map_err(io("make the store"))?;
+    let file = fs
+        .open(&new.join("STORE"), OpenMode::CreateNew)
+        .map_err(io("make the store"))?;
     let text = format!("{MAGIC}{FORMAT_VERSION}\n");
-    file.write_at(0, text.as_bytes()).map_err(io("write the store file"))?;
+    file.write_at(0, text.as_bytes())
+        .map_err(io("write the store file"))?;
     file.sync_all().map_err(io("sync the store file"))?;
     fs.sync_dir(new).map_err(io("sync the store"))?;
     fs.rename_durable(new, store).map_err(io("name the store"))
 }
 
 fn check(env: &Env, store: &Path) -> Result<(), SessionError> {
-    let text = read_small(env, &store.join("STORE"))
-        .map_err(|_| SessionError::NotAStore { what: "its STORE file cannot be read" })?;
-    let version = text.strip_prefix(MAGIC).and_then(|rest| rest.trim_end().parse::<u32>().ok());
+    let text = read_small(env, &store.join("STORE")).map_err(|_| SessionError::NotAStore {
+        what: "its STORE file cannot be read",
+    })?;
+    let version = text
+        .strip_prefix(MAGIC)
+        .and_then(|rest| rest.trim_end().parse::<u32>().ok());
     let what = "its STORE file is damaged";
     let found = version.ok_or(SessionError::NotAStore { what })?;
     if found > FORMAT_VERSION {
-        return Err(SessionError::LaterFormat { found, known: FORMAT_VERSION });
+        return Err(SessionError::LaterFormat {
+            found,
+            known: FORMAT_VERSION,
+        });
     }
     if text != format!("{MAGIC}{found}\n") || found == 0 {
         return Err(SessionError::NotAStore { what });
     }
-    for (part, what) in [("log", "its log is missing"), ("tables", "its tables are missing")] {
-        if !env.fs().exists(&store.join(part)).map_err(io("look into the store"))? {
+    for (part, what) in [
+        ("log", "its log is missing"),
+        ("tables", "its tables are missing"),
+    ] {
+        if !env
+            .fs()
+            .exists(&store.join(part))
+            .map_err(io("look into the store"))?
+        {
             return Err(SessionError::NotAStore { what });
         }
     }

@@ -42,15 +42,23 @@ impl std::fmt::Debug for Latched<'_> {
 
 impl Latches {
     pub(crate) fn new() -> Self {
-        Self { stripes: (0..STRIPES).map(|_| CachePadded::new(Mutex::new(()))).collect() }
+        Self {
+            stripes: (0..STRIPES)
+                .map(|_| CachePadded::new(Mutex::new(())))
+                .collect(),
+        }
     }
 
     /// Latches one key.
     pub(crate) fn one(&self, key: &[u8]) -> Latched<'_> {
         let Some(stripe) = self.stripes.get(stripe_of(key)) else {
-            return Latched { held: Held::Many(Vec::new()) };
+            return Latched {
+                held: Held::Many(Vec::new()),
+            };
         };
-        Latched { held: Held::One(stripe.lock()) }
+        Latched {
+            held: Held::One(stripe.lock()),
+        }
     }
 
     /// Latches several keys, in an order that cannot deadlock.
@@ -58,13 +66,19 @@ impl Latches {
         let mut wanted: Vec<usize> = keys.map(stripe_of).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let guards = wanted.into_iter().filter_map(|i| Some(self.stripes.get(i)?.lock()));
-        Latched { held: Held::Many(guards.collect()) }
+        let guards = wanted
+            .into_iter()
+            .filter_map(|i| Some(self.stripes.get(i)?.lock()));
+        Latched {
+            held: Held::Many(guards.collect()),
+        }
     }
 
     /// Latches every key: waits for all writers, and keeps new ones out.
     pub(crate) fn all(&self) -> Latched<'_> {
-        Latched { held: Held::Many(self.stripes.iter().map(|s| s.lock()).collect()) }
+        Latched {
+            held: Held::Many(self.stripes.iter().map(|s| s.lock()).collect()),
+        }
     }
 }
 

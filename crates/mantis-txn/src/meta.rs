@@ -3,8 +3,8 @@
 //! They stand in space Meta, where the owner id is the number of a table of ours.
 
 use mantis_types::{
-    CodecError, DatabaseId, EncodedKey, OwnerId, RecordBuilder, Space, ValueKind, WriteBatchBuilder,
-    encode_ordered, split_key,
+    CodecError, DatabaseId, EncodedKey, OwnerId, RecordBuilder, Space, ValueKind,
+    WriteBatchBuilder, encode_ordered, split_key,
 };
 
 /// Counters by name; payload: u64 little-endian.
@@ -45,7 +45,9 @@ pub fn expiry_key(db: DatabaseId, at_ms: u64, key: &[u8]) -> Result<EncodedKey, 
 /// `Truncated` when it is no such entry.
 pub fn split_expiry(entry: &[u8]) -> Result<(u64, &[u8]), CodecError> {
     let (_, _, _, user_key) = split_key(entry)?;
-    let (at, key) = user_key.split_first_chunk::<8>().ok_or(CodecError::Truncated)?;
+    let (at, key) = user_key
+        .split_first_chunk::<8>()
+        .ok_or(CodecError::Truncated)?;
     Ok((u64::from_be_bytes(*at), key))
 }
 
@@ -68,5 +70,7 @@ pub fn put_meta(
     key: &EncodedKey,
     payload: &[u8],
 ) -> Result<(), CodecError> {
-    batch.put_with(key.as_bytes(), |out| RecordBuilder::new(ValueKind::Meta).write(payload, out))
+    batch.put_with(key.as_bytes(), |out| {
+        RecordBuilder::new(ValueKind::Meta).write(payload, out)
+    })
 }

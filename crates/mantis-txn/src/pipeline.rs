@@ -128,7 +128,11 @@ impl Pipeline {
         let mut moved = false;
         loop {
             let visible = horizon.get();
-            if self.ring.next_publishable(visible, self.durable_seq()).is_err() {
+            if self
+                .ring
+                .next_publishable(visible, self.durable_seq())
+                .is_err()
+            {
                 break;
             }
             moved |= horizon.advance(visible);
@@ -141,11 +145,7 @@ impl Pipeline {
     }
 
     /// Waits until `seq` has survived what `durability` promises, and is visible.
-    pub(crate) fn finish(
-        &self,
-        seq: Seq,
-        durability: Durability,
-    ) -> Result<Committed, TxnError> {
+    pub(crate) fn finish(&self, seq: Seq, durability: Durability) -> Result<Committed, TxnError> {
         if let Some(log) = &self.log {
             match durability {
                 Durability::Sync => log.sync(seq)?,
@@ -155,7 +155,10 @@ impl Pipeline {
         }
         self.wait_visible(seq, None)?;
         self.counters.committed.add(1);
-        Ok(Committed { seq, durability: self.class_of(seq) })
+        Ok(Committed {
+            seq,
+            durability: self.class_of(seq),
+        })
     }
 
     /// Waits until the visible edge has reached `seq`; false when `timeout` passed first.

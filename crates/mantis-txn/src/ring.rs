@@ -29,7 +29,9 @@ pub(crate) enum Blocked {
 
 impl Ring {
     pub(crate) fn new() -> Self {
-        Self { slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
+        Self {
+            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+        }
     }
 
     /// Marks `seq` as applied.
@@ -65,14 +67,26 @@ mod tests {
     fn the_edge_stops_at_gaps_and_at_what_is_not_durable() {
         let ring = Ring::new();
         let at = |n| Seq::new(n);
-        assert_eq!(ring.next_publishable(at(0), at(9)), Err(Blocked::NotFinished));
+        assert_eq!(
+            ring.next_publishable(at(0), at(9)),
+            Err(Blocked::NotFinished)
+        );
         ring.finish(at(2), false);
-        assert_eq!(ring.next_publishable(at(0), at(9)), Err(Blocked::NotFinished));
+        assert_eq!(
+            ring.next_publishable(at(0), at(9)),
+            Err(Blocked::NotFinished)
+        );
         ring.finish(at(1), true);
-        assert_eq!(ring.next_publishable(at(0), at(0)), Err(Blocked::NotDurable(at(1))));
+        assert_eq!(
+            ring.next_publishable(at(0), at(0)),
+            Err(Blocked::NotDurable(at(1)))
+        );
         assert_eq!(ring.next_publishable(at(0), at(1)), Ok(at(1)));
         assert_eq!(ring.next_publishable(at(1), at(1)), Ok(at(2)));
-        assert_eq!(ring.next_publishable(at(2), at(9)), Err(Blocked::NotFinished));
+        assert_eq!(
+            ring.next_publishable(at(2), at(9)),
+            Err(Blocked::NotFinished)
+        );
     }
 
     #[test]
@@ -80,6 +94,9 @@ mod tests {
         let ring = Ring::new();
         ring.finish(Seq::new(1), false);
         let visible = Seq::new(SLOTS);
-        assert_eq!(ring.next_publishable(visible, Seq::MAX), Err(Blocked::NotFinished));
+        assert_eq!(
+            ring.next_publishable(visible, Seq::MAX),
+            Err(Blocked::NotFinished)
+        );
     }
 }

@@ -10,12 +10,12 @@ use mantis_log::Log;
 use mantis_types::{DatabaseId, Durability, Limits, OwnerId, Seq, WriteBatch, WriteBatchBuilder};
 use parking_lot::Mutex;
 
+use crate::TxnError;
 use crate::latch::{Latched, Latches};
 use crate::meta::{self, COUNTERS, FIRST_ID};
 use crate::pipeline::{Committed, Pipeline};
 use crate::stats::TxnStats;
 use crate::sweep::Sweep;
-use crate::TxnError;
 
 /// Ids that one commit reserves; a crash wastes at most so many numbers out of 2^64.
 const IDS_RESERVED: u64 = 1024;
@@ -105,7 +105,9 @@ impl Store {
             sweep: Mutex::new(None),
         });
         inner.load_ids()?;
-        let sweep = Box::new(Sweep { store: Arc::clone(&inner) });
+        let sweep = Box::new(Sweep {
+            store: Arc::clone(&inner),
+        });
         *inner.sweep.lock() = Some(env.tasks().spawn("mantis-sweep", sweep));
         Ok(Self { inner })
     }
@@ -171,6 +173,7 @@ impl Store {
     /// # Errors
     /// `ReadOnly` when the log failed: the commit's outcome is unknown until the store is opened
     /// again.
+    #[expect(clippy::needless_pass_by_value, reason = "a commit is finished once")]
     pub fn finish(&self, pending: Pending) -> Result<Committed, TxnError> {
         self.inner.pipeline.finish(pending.seq, pending.durability)
     }
@@ -271,13 +274,16 @@ impl Store {
         sweep.stop_and_join();
         let engine = self.inner.pipeline.engine.close().map_err(TxnError::from);
         self.inner.release_log();
-        let log = self.log().map_or(Ok(()), Log::close).map_err(TxnError::from);
+        let log = self
+            .log()
+            .map_or(Ok(()), Log::close)
+            .map_err(TxnError::from);
         drained.and(engine).and(log)
     }
 }
 
 /// A commit that has been applied and waits for its [`Store::finish`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[must_use = "a commit is not acknowledged before it has been finished"]
 pub struct Pending {
     seq: Seq,
@@ -315,7 +321,11 @@ impl StoreInner {
             let id = self.next_id.load(SeqCst);
             if id >= self.ids_end.load(SeqCst) {
                 self.reserve_ids()?;
-            } else if self.next_id.compare_exchange(id, id + 1, SeqCst, SeqCst).is_ok() {
+            } else if self
+                .next_id
+                .compare_exchange(id, id + 1, SeqCst, SeqCst)
+                .is_ok()
+            {
                 return Ok(OwnerId::new(id));
             }
         }
@@ -334,7 +344,8 @@ impl StoreInner {
         meta::put_meta(&mut batch, &key, &new_end.to_le_bytes())?;
         self.pipeline.admit(batch.len() as u64)?;
         let latched = self.latches.one(key.as_bytes());
-        self.pipeline.start(&latched, &batch.finish(), Durability::None)?;
+        self.pipeline
+            .start(&latched, &batch.finish(), Durability::None)?;
         self.ids_end.store(new_end, SeqCst);
         Ok(())
     }
@@ -343,7 +354,12 @@ impl StoreInner {
 /// The number in a bookkeeping record.
 #[must_use]
 pub fn read_u64(record: &Record) -> Option<u64> {
-    record.view().payload().try_into().ok().map(u64::from_le_bytes)
+    record
+        .view()
+        .payload()
+        .try_into()
+        .ok()
+        .map(u64::from_le_bytes)
 }
 
 fn replay(engine: &dyn Engine, log: &Log) -> Result<Seq, TxnError> {

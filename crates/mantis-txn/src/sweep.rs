@@ -64,7 +64,8 @@ impl StoreInner {
         for entry in &due {
             keys.push(meta::split_expiry(entry)?);
         }
-        self.pipeline.admit(due.iter().map(|k| 2 * k.len() as u64 + 64).sum())?;
+        self.pipeline
+            .admit(due.iter().map(|k| 2 * k.len() as u64 + 64).sum())?;
         let latched = self.latches.many(keys.iter().map(|(_, key)| *key));
         let applied = self.pipeline.engine.snapshot_applied();
         let mut batch = WriteBatchBuilder::default();
@@ -78,7 +79,9 @@ impl StoreInner {
                 expired += 1;
             }
         }
-        let seq = self.pipeline.start(&latched, &batch.finish(), Durability::None)?;
+        let seq = self
+            .pipeline
+            .start(&latched, &batch.finish(), Durability::None)?;
         drop(latched);
         self.pipeline.finish(seq, Durability::None)?;
         self.pipeline.counters.expired.add(expired);
@@ -95,10 +98,18 @@ impl StoreInner {
         let (space, owner) = split_reclaim(&entry)?;
         let prefix = EncodedKey::prefix(db, space, owner, 0);
         let end = prefix_end(prefix.as_bytes()).unwrap_or_default();
-        let bounds = (Bound::Included(prefix.as_bytes()), Bound::Excluded(end.as_slice()));
+        let bounds = (
+            Bound::Included(prefix.as_bytes()),
+            Bound::Excluded(end.as_slice()),
+        );
         let mut batch = WriteBatchBuilder::default();
         let mut members = 0;
-        for found in self.pipeline.engine.scan(&snapshot, bounds, Direction::Forward)?.take(BATCH) {
+        for found in self
+            .pipeline
+            .engine
+            .scan(&snapshot, bounds, Direction::Forward)?
+            .take(BATCH)
+        {
             let (key, record) = found?;
             batch.delete(key.as_ref())?;
             reclaim_members(&mut batch, db, &record)?;
@@ -111,7 +122,9 @@ impl StoreInner {
         // Nothing refers to these keys, so nobody else writes them: their latches are not needed,
         // only the entry's own, against another round.
         let latched = self.latches.one(&entry);
-        let seq = self.pipeline.start(&latched, &batch.finish(), Durability::None)?;
+        let seq = self
+            .pipeline
+            .start(&latched, &batch.finish(), Durability::None)?;
         drop(latched);
         self.pipeline.finish(seq, Durability::None)?;
         self.pipeline.counters.reclaimed.add(members as u64);
@@ -121,7 +134,10 @@ impl StoreInner {
     fn keys_between(&self, start: &[u8], end: &[u8]) -> Result<Vec<Vec<u8>>, TxnError> {
         let snapshot = self.pipeline.engine.snapshot();
         let bounds = (Bound::Included(start), Bound::Excluded(end));
-        let scan = self.pipeline.engine.scan(&snapshot, bounds, Direction::Forward)?;
+        let scan = self
+            .pipeline
+            .engine
+            .scan(&snapshot, bounds, Direction::Forward)?;
         let mut keys = Vec::new();
         for found in scan.take(BATCH) {
             keys.push(found?.0.as_ref().to_vec());
@@ -136,8 +152,14 @@ impl StoreInner {
         end: &[u8],
     ) -> Result<Option<Vec<u8>>, TxnError> {
         let bounds = (Bound::Included(start), Bound::Excluded(end));
-        let mut scan = self.pipeline.engine.scan(snapshot, bounds, Direction::Forward)?;
-        Ok(scan.next().transpose()?.map(|(key, _)| key.as_ref().to_vec()))
+        let mut scan = self
+            .pipeline
+            .engine
+            .scan(snapshot, bounds, Direction::Forward)?;
+        Ok(scan
+            .next()
+            .transpose()?
+            .map(|(key, _)| key.as_ref().to_vec()))
     }
 }
 
@@ -178,7 +200,9 @@ const fn has_members(kind: ValueKind) -> bool {
 
 fn split_reclaim(entry: &[u8]) -> Result<(Space, OwnerId), TxnError> {
     let (_, _, _, user_key) = split_key(entry)?;
-    let (&tag, rest) = user_key.split_first().ok_or(mantis_types::CodecError::Truncated)?;
+    let (&tag, rest) = user_key
+        .split_first()
+        .ok_or(mantis_types::CodecError::Truncated)?;
     let (owner, _) = decode_ordered(rest)?;
     Ok((Space::from_tag(tag)?, OwnerId::new(owner)))
 }

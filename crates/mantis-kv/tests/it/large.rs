@@ -7,7 +7,10 @@ use mantis_types::Limits;
 use crate::setup::{ACCESS, CLASS, Fixture, with_limits};
 
 fn small_chunks() -> Fixture {
-    with_limits(Limits { chunk_bytes: 10, ..Limits::default() })
+    with_limits(Limits {
+        chunk_bytes: 10,
+        ..Limits::default()
+    })
 }
 
 fn reclaim(f: &Fixture) -> u64 {
@@ -37,9 +40,13 @@ fn chunks_of_a_replaced_deleted_or_expired_value_are_reclaimed() {
     assert_eq!(reclaim(&f), 0);
     f.kv.put(ACCESS, Put::new("k", large(50)), CLASS).unwrap();
     assert_eq!(reclaim(&f), 10);
-    f.kv.delete(ACCESS, "k".into(), Condition::Always, CLASS).unwrap();
+    f.kv.delete(ACCESS, "k".into(), Condition::Always, CLASS)
+        .unwrap();
     assert_eq!(reclaim(&f), 5);
-    let put = Put { expiry: Expiry::AfterMs(10), ..Put::new("k", large(30)) };
+    let put = Put {
+        expiry: Expiry::AfterMs(10),
+        ..Put::new("k", large(30))
+    };
     f.kv.put(ACCESS, put, CLASS).unwrap();
     f.env.clock().sleep(std::time::Duration::from_millis(10));
     assert_eq!(reclaim(&f), 3);
@@ -51,41 +58,47 @@ fn clearing_a_keyspace_is_one_commit_and_reclaims_keys_and_chunks() {
     for n in 0..1500_u32 {
         f.put(&format!("key {n}"), "v");
     }
-    f.kv.put(ACCESS, Put::new("large", large(100)), CLASS).unwrap();
+    f.kv.put(ACCESS, Put::new("large", large(100)), CLASS)
+        .unwrap();
     let before = f.store.visible_seq();
     let done = f.kv.clear(ACCESS, CLASS).unwrap();
-    assert!(done.seq.get() <= before.get() + 2, "at most an id reservation beside it");
+    assert!(
+        done.seq.get() <= before.get() + 2,
+        "at most an id reservation beside it"
+    );
     assert_eq!(f.kv.count(ACCESS).unwrap(), Some(0));
     f.put("after", "v");
     assert_eq!(reclaim(&f), 1500 + 1 + 10);
     assert_eq!(f.kv.count(ACCESS).unwrap(), Some(1));
-    let again = mantis_kv::Kv::open(f.store.clone(), 0).unwrap();
+    let again = mantis_kv::Kv::open(f.store, 0).unwrap();
     assert_eq!(again.count(ACCESS).unwrap(), Some(1));
 }
 
 #[test]
 fn clearing_while_others_write_loses_no_later_write() {
     let f = small_chunks();
+    let put = |key: String| {
+        let put = Put::new(key.clone(), "v");
+        (f.kv.put(ACCESS, put, CLASS).unwrap().committed.seq, key)
+    };
+    let write = |t: u32| {
+        (0..300)
+            .map(|n| put(format!("{t}/{n}")))
+            .collect::<Vec<_>>()
+    };
+    let write = &write;
     std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..4)
-            .map(|t| {
-                let f = &f;
-                scope.spawn(move || {
-                    let keys = (0..300).map(|n| format!("{t}/{n}"));
-                    let put = |key: String| {
-                        let put = Put::new(key.clone(), "v");
-                        (f.kv.put(ACCESS, put, CLASS).unwrap().committed.seq, key)
-                    };
-                    keys.map(put).collect::<Vec<_>>()
-                })
-            })
-            .collect();
+        let writers: Vec<_> = (0..4).map(|t| scope.spawn(move || write(t))).collect();
         let mut cleared = f.kv.clear(ACCESS, CLASS).unwrap().seq;
         for _ in 0..5 {
             cleared = f.kv.clear(ACCESS, CLASS).unwrap().seq;
         }
         for (seq, key) in writers.into_iter().flat_map(|w| w.join().unwrap()) {
-            assert_eq!(f.entry(&key).is_some(), seq > cleared, "{key} at {seq}, clear at {cleared}");
+            assert_eq!(
+                f.entry(&key).is_some(),
+                seq > cleared,
+                "{key} at {seq}, clear at {cleared}"
+            );
         }
     });
 }

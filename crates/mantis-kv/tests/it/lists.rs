@@ -8,7 +8,10 @@ use crate::setup::{ACCESS, CLASS, Fixture, fixture, with_limits};
 
 fn names(f: &Fixture, list: &List) -> Vec<String> {
     let page = f.kv.list(ACCESS, list).unwrap();
-    page.items.iter().map(|i| String::from_utf8_lossy(&i.key).into_owned()).collect()
+    page.items
+        .iter()
+        .map(|i| String::from_utf8_lossy(&i.key).into_owned())
+        .collect()
 }
 
 fn filled(names: &[&str]) -> Fixture {
@@ -18,21 +21,42 @@ fn filled(names: &[&str]) -> Fixture {
 }
 
 fn list(prefix: &'static str) -> List {
-    List { prefix: prefix.into(), limit: 100, ..List::default() }
+    List {
+        prefix: prefix.into(),
+        limit: 100,
+        ..List::default()
+    }
 }
 
 #[test]
 fn prefix_start_end_and_direction_select_as_they_say() {
     let f = filled(&["a", "b", "b\u{10FFFF}", "b/1", "b/2", "b/3", "c"]);
     assert_eq!(names(&f, &list("b/")), ["b/1", "b/2", "b/3"]);
-    assert_eq!(names(&f, &list("")), ["a", "b", "b/1", "b/2", "b/3", "b\u{10FFFF}", "c"]);
-    let part = List { start: Some("b/2".into()), end: Some("c".into()), ..list("b") };
+    assert_eq!(
+        names(&f, &list("")),
+        ["a", "b", "b/1", "b/2", "b/3", "b\u{10FFFF}", "c"]
+    );
+    let part = List {
+        start: Some("b/2".into()),
+        end: Some("c".into()),
+        ..list("b")
+    };
     assert_eq!(names(&f, &part), ["b/2", "b/3", "b\u{10FFFF}"]);
-    let back = List { reverse: true, ..part };
+    let back = List {
+        reverse: true,
+        ..part
+    };
     assert_eq!(names(&f, &back), ["b\u{10FFFF}", "b/3", "b/2"]);
-    let empty = List { start: Some("z".into()), ..list("b") };
+    let empty = List {
+        start: Some("z".into()),
+        ..list("b")
+    };
     assert_eq!(names(&f, &empty), [""; 0]);
-    let crossed = List { start: Some("c".into()), end: Some("a".into()), ..list("") };
+    let crossed = List {
+        start: Some("c".into()),
+        end: Some("a".into()),
+        ..list("")
+    };
     assert_eq!(names(&f, &crossed), [""; 0]);
 }
 
@@ -45,9 +69,18 @@ fn pages_by_cursor_cover_every_key_once_in_both_directions() {
         let mut seen = Vec::new();
         let mut cursor: Option<Bytes> = None;
         loop {
-            let request = List { reverse, limit: 10, cursor: cursor.take(), ..list("k") };
+            let request = List {
+                reverse,
+                limit: 10,
+                cursor: cursor.take(),
+                ..list("k")
+            };
             let page = f.kv.list(ACCESS, &request).unwrap();
-            seen.extend(page.items.iter().map(|i| String::from_utf8(i.key.to_vec()).unwrap()));
+            seen.extend(
+                page.items
+                    .iter()
+                    .map(|i| String::from_utf8(i.key.to_vec()).unwrap()),
+            );
             match page.next_cursor {
                 Some(next) => cursor = Some(next),
                 None => break,
@@ -63,13 +96,24 @@ fn pages_by_cursor_cover_every_key_once_in_both_directions() {
 
 #[test]
 fn totals_leave_out_expired_keys_and_know_their_limit() {
-    let f = with_limits(Limits { count_scan_max: 5, list_limit_max: 3, ..Limits::default() });
+    let f = with_limits(Limits {
+        count_scan_max: 5,
+        list_limit_max: 3,
+        ..Limits::default()
+    });
     for n in 0..5 {
         f.put(&format!("{n}"), "v");
     }
-    let brief = Put { expiry: Expiry::AfterMs(10), ..Put::new("brief", "v") };
+    let brief = Put {
+        expiry: Expiry::AfterMs(10),
+        ..Put::new("brief", "v")
+    };
     f.kv.put(ACCESS, brief, CLASS).unwrap();
-    let request = List { total: true, offset: 1, ..list("") };
+    let request = List {
+        total: true,
+        offset: 1,
+        ..list("")
+    };
     assert_eq!(f.kv.list(ACCESS, &request).unwrap().total, None);
     f.env.clock().sleep(std::time::Duration::from_millis(10));
     let page = f.kv.list(ACCESS, &request).unwrap();

@@ -12,11 +12,26 @@ use crate::setup::{ACCESS, CLASS, Fixture, with_limits};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put { key: u8, len: u8, ttl: Option<u8>, condition: Condition },
-    Delete { key: u8 },
-    Increment { key: u8, by: i8 },
-    Batch { keys: Vec<(u8, Option<u8>)>, atomic: bool },
-    Wait { ms: u8 },
+    Put {
+        key: u8,
+        len: u8,
+        ttl: Option<u8>,
+        condition: Condition,
+    },
+    Delete {
+        key: u8,
+    },
+    Increment {
+        key: u8,
+        by: i8,
+    },
+    Batch {
+        keys: Vec<(u8, Option<u8>)>,
+        atomic: bool,
+    },
+    Wait {
+        ms: u8,
+    },
     Clear,
     Sweep,
 }
@@ -48,8 +63,18 @@ type Model = BTreeMap<Bytes, (Bytes, Option<u64>)>;
 fn name(key: u8) -> Bytes {
     // Some keys are prefixes of others, some hold bytes that need care.
     let keys: [&[u8]; 12] = [
-        b"", b"\0", b"\0\0", b"a", b"aa", b"a\xFF", b"a\xFF\xFF", b"b", b"\xFE", b"\xFF",
-        b"\xFF\xFF", b"\xFF\0",
+        b"",
+        b"\0",
+        b"\0\0",
+        b"a",
+        b"aa",
+        b"a\xFF",
+        b"a\xFF\xFF",
+        b"b",
+        b"\xFE",
+        b"\xFF",
+        b"\xFF\xFF",
+        b"\xFF\0",
     ];
     Bytes::from_static(keys[usize::from(key)])
 }
@@ -59,57 +84,16 @@ fn value(len: u8) -> Bytes {
 }
 
 fn apply(f: &Fixture, model: &mut Model, step: &Step) {
-    let now = f.env.clock().now_ms();
-    model.retain(|_, (_, at)| at.is_none_or(|at| at > now));
+    forget_expired(f, model);
     match step {
-        Step::Put { key, len, ttl, condition } => {
-            let expiry = ttl.map_or(Expiry::Never, |ms| Expiry::AfterMs(u64::from(ms) + 1));
-            let put = Put { expiry, condition: *condition, ..Put::new(name(*key), value(*len)) };
-            let present = model.contains_key(&name(*key));
-            let allowed = match condition {
-                Condition::IfAbsent => !present,
-                Condition::IfPresent => present,
-                _ => true,
-            };
-            let done = f.kv.put(ACCESS, put, CLASS);
-            assert_eq!(done.as_ref().map(|d| d.created).ok(), allowed.then_some(!present));
-            if allowed {
-                let at = ttl.map(|ms| now + u64::from(ms) + 1);
-                model.insert(name(*key), (value(*len), at));
-            }
-        }
+        Step::Put { .. } => put(f, model, step),
         Step::Delete { key } => {
-            let done = f.kv.delete(ACCESS, name(*key), Condition::Always, CLASS).unwrap();
-            assert_eq!(done.committed.is_some(), model.remove(&name(*key)).is_some());
+            let done = f.kv.delete(ACCESS, name(*key), Condition::Always, CLASS);
+            let removed = model.remove(&name(*key)).is_some();
+            assert_eq!(done.unwrap().committed.is_some(), removed);
         }
-        Step::Increment { key, by } => {
-            let old = model.get(&name(*key)).cloned();
-            let base = match &old {
-                None => Some(0),
-                Some((v, _)) => std::str::from_utf8(v).ok().and_then(|t| t.parse::<i64>().ok()),
-            };
-            let done = f.kv.increment(ACCESS, name(*key), i64::from(*by), None, CLASS);
-            let expected = base.map(|b| b + i64::from(*by));
-            assert_eq!(done.map(|d| d.value).ok(), expected);
-            if let Some(n) = expected {
-                let at = old.and_then(|(_, at)| at);
-                model.insert(name(*key), (n.to_string().into(), at));
-            }
-        }
-        Step::Batch { keys, atomic } => {
-            let op = |(key, len): &(u8, Option<u8>)| match len {
-                Some(len) => BatchOp::Set(Put::new(name(*key), value(*len))),
-                None => BatchOp::Delete { key: name(*key), condition: Condition::Always },
-            };
-            let ops = keys.iter().map(op).collect();
-            f.kv.batch(ACCESS, &Batch { ops, atomic: *atomic, durability: CLASS }).unwrap();
-            for (key, len) in keys {
-                match len {
-                    Some(len) => drop(model.insert(name(*key), (value(*len), None))),
-                    None => drop(model.remove(&name(*key))),
-                }
-            }
-        }
+        Step::Increment { key, by } => increment(f, model, *key, i64::from(*by)),
+        Step::Batch { keys, atomic } => batch(f, model, keys, *atomic),
         Step::Wait { ms } => f.env.clock().sleep(Duration::from_millis(u64::from(*ms))),
         Step::Clear => {
             f.kv.clear(ACCESS, CLASS).unwrap();
@@ -119,19 +103,109 @@ fn apply(f: &Fixture, model: &mut Model, step: &Step) {
     }
 }
 
-fn check(f: &Fixture, model: &mut Model) {
+fn forget_expired(f: &Fixture, model: &mut Model) {
     let now = f.env.clock().now_ms();
     model.retain(|_, (_, at)| at.is_none_or(|at| at > now));
-    let list = List { limit: 1000, values: true, total: true, ..List::default() };
+}
+
+fn put(f: &Fixture, model: &mut Model, step: &Step) {
+    let Step::Put {
+        key,
+        len,
+        ttl,
+        condition,
+    } = step
+    else {
+        return;
+    };
+    let span = ttl.map(|ms| u64::from(ms) + 1);
+    let expiry = span.map_or(Expiry::Never, Expiry::AfterMs);
+    let put = Put {
+        expiry,
+        condition: *condition,
+        ..Put::new(name(*key), value(*len))
+    };
+    let present = model.contains_key(&name(*key));
+    let allowed = match condition {
+        Condition::IfAbsent => !present,
+        Condition::IfPresent => present,
+        _ => true,
+    };
+    let done = f.kv.put(ACCESS, put, CLASS);
+    assert_eq!(
+        done.as_ref().map(|d| d.created).ok(),
+        allowed.then_some(!present)
+    );
+    if allowed {
+        let at = span.map(|ms| f.env.clock().now_ms() + ms);
+        model.insert(name(*key), (value(*len), at));
+    }
+}
+
+fn increment(f: &Fixture, model: &mut Model, key: u8, by: i64) {
+    let old = model.get(&name(key)).cloned();
+    let integer = |v: &[u8]| std::str::from_utf8(v).ok()?.parse::<i64>().ok();
+    let base = old.as_ref().map_or(Some(0), |(v, _)| integer(v));
+    let done = f.kv.increment(ACCESS, name(key), by, None, CLASS);
+    let expected = base.map(|b| b + by);
+    assert_eq!(done.map(|d| d.value).ok(), expected);
+    if let Some(n) = expected {
+        model.insert(
+            name(key),
+            (n.to_string().into(), old.and_then(|(_, at)| at)),
+        );
+    }
+}
+
+fn batch(f: &Fixture, model: &mut Model, keys: &[(u8, Option<u8>)], atomic: bool) {
+    let op = |(key, len): &(u8, Option<u8>)| match len {
+        Some(len) => BatchOp::Set(Put::new(name(*key), value(*len))),
+        None => BatchOp::Delete {
+            key: name(*key),
+            condition: Condition::Always,
+        },
+    };
+    let ops = keys.iter().map(op).collect();
+    f.kv.batch(
+        ACCESS,
+        &Batch {
+            ops,
+            atomic,
+            durability: CLASS,
+        },
+    )
+    .unwrap();
+    for (key, len) in keys {
+        match len {
+            Some(len) => drop(model.insert(name(*key), (value(*len), None))),
+            None => drop(model.remove(&name(*key))),
+        }
+    }
+}
+
+fn check(f: &Fixture, model: &mut Model) {
+    forget_expired(f, model);
+    let list = List {
+        limit: 1000,
+        values: true,
+        total: true,
+        ..List::default()
+    };
     let page = f.kv.list(ACCESS, &list).unwrap();
     let seen: Vec<_> = page.items.into_iter().filter_map(|i| i.entry).collect();
-    let seen: Vec<_> = seen.into_iter().map(|e| (e.key, (e.value, e.expires_ms))).collect();
+    let seen: Vec<_> = seen
+        .into_iter()
+        .map(|e| (e.key, (e.value, e.expires_ms)))
+        .collect();
     let expected: Vec<_> = model.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
     assert_eq!(seen, expected);
     assert_eq!(page.total, Some(model.len() as u64));
     for key in 0..12 {
         let entry = f.kv.get(ACCESS, name(key)).unwrap();
-        assert_eq!(entry.map(|e| (e.value, e.expires_ms)), model.get(&name(key)).cloned());
+        assert_eq!(
+            entry.map(|e| (e.value, e.expires_ms)),
+            model.get(&name(key)).cloned()
+        );
     }
 }
 

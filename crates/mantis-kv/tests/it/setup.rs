@@ -41,6 +41,7 @@ impl Fixture {
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<String> {
-        self.entry(key).map(|e| String::from_utf8(e.value.to_vec()).unwrap())
+        self.entry(key)
+            .map(|e| String::from_utf8(e.value.to_vec()).unwrap())
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
+use mantis_engine::Snapshot;
 use mantis_env::Env;
+use mantis_txn::Store;
 use mantis_types::{Durability, Seq};
 
 use crate::setup::{batch, commit, key, open, read};
@@ -25,7 +27,11 @@ fn the_answer_names_a_class_that_is_never_weaker_than_asked() {
     let store = open(&Env::real(), Some(&dir.path().join("log"))).unwrap();
     for class in [Durability::None, Durability::Interval, Durability::Sync] {
         let done = commit(&store, &[(1, 1)], class).unwrap();
-        assert!(done.durability >= class, "asked {class}, got {}", done.durability);
+        assert!(
+            done.durability >= class,
+            "asked {class}, got {}",
+            done.durability
+        );
     }
     assert!(store.durable_seq() >= Seq::new(3));
     store.close().unwrap();
@@ -42,7 +48,11 @@ fn a_commit_behind_an_abandoned_sync_commit_becomes_visible() {
     assert_eq!(store.visible_seq(), Seq::ZERO, "not durable yet");
     let done = commit(&store, &[(2, 2)], Durability::None).unwrap();
     assert_eq!(done.seq, Seq::new(2));
-    assert_eq!(done.durability, Durability::Sync, "it shared the other one's fsync");
+    assert_eq!(
+        done.durability,
+        Durability::Sync,
+        "it shared the other one's fsync"
+    );
     assert_eq!(read(&store, 1), Some(1));
     store.close().unwrap();
 }
@@ -86,9 +96,16 @@ fn ids_are_never_given_twice_not_even_after_reopening() {
     for _ in 0..3 {
         let store = open(&env, Some(&log)).unwrap();
         let ids: Vec<_> = std::thread::scope(|scope| {
-            let take = || (0..700).map(|_| store.new_id().unwrap()).collect::<Vec<_>>();
+            let take = || {
+                (0..700)
+                    .map(|_| store.new_id().unwrap())
+                    .collect::<Vec<_>>()
+            };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-            threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .flat_map(|t| t.join().unwrap())
+                .collect()
         });
         assert!(ids.into_iter().all(|id| seen.insert(id)));
         store.close().unwrap();
@@ -103,48 +120,54 @@ fn readers_never_see_half_a_commit_nor_time_going_back() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&Env::real(), Some(&dir.path().join("log"))).unwrap();
     for pair in 0..4 {
-        commit(&store, &[(2 * pair, SUM), (2 * pair + 1, 0)], Durability::None).unwrap();
+        commit(
+            &store,
+            &[(2 * pair, SUM), (2 * pair + 1, 0)],
+            Durability::None,
+        )
+        .unwrap();
     }
     let done = AtomicBool::new(false);
     let looks = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..4_u64)
-            .map(|pair| {
-                let store = &store;
-                scope.spawn(move || {
-                    for n in 0..400_u64 {
-                        let class = [Durability::None, Durability::Interval, Durability::Sync];
-                        let class = class[usize::try_from(n % 7 % 3).unwrap()];
-                        let moved = n * 37 % SUM;
-                        let pairs = [(2 * pair, SUM - moved), (2 * pair + 1, moved)];
-                        commit(store, &pairs, class).unwrap();
-                    }
-                })
-            })
-            .collect();
-        for _ in 0..2 {
-            scope.spawn(|| {
-                let mut last = Seq::ZERO;
-                while !done.load(SeqCst) {
-                    let engine = store.engine();
-                    let snapshot = engine.snapshot();
-                    assert!(snapshot.seq() >= last, "visible went back");
-                    last = snapshot.seq();
-                    for pair in 0..4 {
-                        let amount = |k| {
-                            let record = engine.get(&snapshot, &key(k)).unwrap().unwrap();
-                            u64::from_le_bytes(record.view().payload().try_into().unwrap())
-                        };
-                        assert_eq!(amount(2 * pair) + amount(2 * pair + 1), SUM);
-                    }
-                    looks.fetch_add(1, SeqCst);
-                }
-            });
+    let move_amounts = |pair: u64| {
+        for n in 0..400_u64 {
+            let class = [Durability::None, Durability::Interval, Durability::Sync];
+            let class = class[usize::try_from(n % 7 % 3).unwrap()];
+            let moved = n * 37 % SUM;
+            let pairs = [(2 * pair, SUM - moved), (2 * pair + 1, moved)];
+            commit(&store, &pairs, class).unwrap();
         }
+    };
+    let watch = || {
+        let mut last = Seq::ZERO;
+        while !done.load(SeqCst) {
+            let snapshot = store.engine().snapshot();
+            assert!(snapshot.seq() >= last, "visible went back");
+            last = snapshot.seq();
+            for pair in 0..4 {
+                let sum =
+                    amount(&store, &snapshot, 2 * pair) + amount(&store, &snapshot, 2 * pair + 1);
+                assert_eq!(sum, SUM);
+            }
+            looks.fetch_add(1, SeqCst);
+        }
+    };
+    let (move_amounts, watch) = (&move_amounts, &watch);
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|pair| scope.spawn(move || move_amounts(pair)))
+            .collect();
+        let watchers = [scope.spawn(watch), scope.spawn(watch)];
         writers.into_iter().for_each(|w| w.join().unwrap());
         done.store(true, SeqCst);
+        watchers.into_iter().for_each(|w| w.join().unwrap());
     });
     assert!(looks.load(SeqCst) > 0);
     assert_eq!(store.visible_seq(), Seq::new(4 + 4 * 400));
     store.close().unwrap();
+}
+
+fn amount(store: &Store, snapshot: &Snapshot, k: u64) -> u64 {
+    let record = store.engine().get(snapshot, &key(k)).unwrap().unwrap();
+    u64::from_le_bytes(record.view().payload().try_into().unwrap())
 }

@@ -30,9 +30,14 @@ pub(crate) fn open(env: &Env, dir: Option<&Path>) -> Result<Store, TxnError> {
 }
 
 pub(crate) fn key(n: u64) -> Vec<u8> {
-    EncodedKey::new(DatabaseId::DEFAULT, Space::Kv, OwnerId::new(1), &n.to_be_bytes())
-        .unwrap()
-        .into_bytes()
+    EncodedKey::new(
+        DatabaseId::DEFAULT,
+        Space::Kv,
+        OwnerId::new(1),
+        &n.to_be_bytes(),
+    )
+    .unwrap()
+    .into_bytes()
 }
 
 pub(crate) fn batch(pairs: &[(u64, u64)]) -> WriteBatch {
@@ -64,5 +69,7 @@ pub(crate) fn commit(
 pub(crate) fn read(store: &Store, k: u64) -> Option<u64> {
     let engine = store.engine();
     let record = engine.get(&engine.snapshot(), &key(k)).unwrap()?;
-    Some(u64::from_le_bytes(record.view().payload().try_into().unwrap()))
+    Some(u64::from_le_bytes(
+        record.view().payload().try_into().unwrap(),
+    ))
 }
