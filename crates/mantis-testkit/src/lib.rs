@@ -3,5 +3,6 @@
 //! It is not: shipped, nor used by any crate outside its tests.
 
 pub mod dice;
+pub mod fuzz;
 #[cfg(feature = "rig")]
 pub mod rig;

@@ -1,8 +1,12 @@
 //! The crash rig: a child writes by a script, the parent hears its acknowledgements, kills it in
 //! some way, reopens the store and compares it with the oracle.
 
+pub mod cap;
 pub mod child;
 pub mod control;
+pub mod copy;
+pub mod flip;
+pub mod full;
 pub mod heard;
 pub mod kill;
 pub mod mount;
@@ -12,6 +16,9 @@ pub mod probe;
 pub mod reading;
 pub mod script;
 pub mod specimen;
+pub mod store;
+pub mod strace;
+pub mod sweep;
 pub mod target;
 pub mod wire;
 pub mod writing;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use mantis_testkit::rig::reading::Reading;
 use mantis_testkit::rig::script::Script;
 use mantis_testkit::rig::target::TargetKind;
+use mantis_testkit::rig::wire::Line;
 use mantis_testkit::rig::writing::{Part, Writing};
 
 #[derive(Debug, Parser)]
@@ -24,6 +25,8 @@ enum Verb {
     Writer(WriterArgs),
     /// A reading child (started by the other verbs).
     Reader(ReaderArgs),
+    /// A child that uses memory: the control of the memory cap.
+    Eater(EaterArgs),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +65,14 @@ struct ReaderArgs {
     target: TargetKind,
     #[arg(long)]
     close: bool,
+}
+
+#[derive(Debug, Args)]
+struct EaterArgs {
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long)]
+    mb: usize,
 }
 
 fn target(word: &str) -> Result<TargetKind, String> {
@@ -107,6 +118,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Writer(args) => Writing::from(args).perform()?,
         Verb::Reader(ReaderArgs { dir, target, close }) => {
             Reading { dir, target, close }.perform()?;
+        }
+        Verb::Eater(EaterArgs { mb, .. }) => {
+            let eaten = std::hint::black_box(vec![1_u8; mb << 20]);
+            Line::Done(u64::try_from(eaten.len())?).say()?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -55,7 +55,7 @@ impl KillLoop {
                     )
                 }
             };
-            current.resize(dice.percent(60));
+            current.resize(&mut dice);
             let usable = self.round(&mut current, &mut dice, &mut tally)?;
             specimen = usable.then_some(current);
         }

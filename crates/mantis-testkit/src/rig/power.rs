@@ -79,7 +79,7 @@ impl PowerCuts {
             .map(|t| Specimen::new(disk.path().join("store"), t, self.script));
         for number in 1..=cuts {
             if let Some(specimen) = &mut specimen {
-                specimen.resize(dice.percent(60));
+                specimen.resize(dice);
             }
             if !self.cut(&mut disk, specimen.as_mut(), number, dice, tally)? {
                 return Ok(number);
@@ -147,12 +147,12 @@ impl PowerCuts {
         let mut usable = true;
         for (((specimen, tally), ended), promise) in all.into_iter().zip(&ended).zip(&promises) {
             tally.rounds += 1;
-            if let (TargetKind::Store { .. }, Some((flush, compact))) = (specimen.target, phase) {
+            if let Some((flush, compact)) = phase.filter(|_| specimen.target.is_store()) {
                 tally.count("cut in a flush", u64::from(flush));
                 tally.count("cut in a compaction", u64::from(compact));
             }
             usable &= specimen.examine(&self.binary, ended, promise, dice.percent(30), tally)?
-                || matches!(specimen.target, TargetKind::Control(_));
+                || !specimen.target.is_store();
         }
         Ok(usable)
     }

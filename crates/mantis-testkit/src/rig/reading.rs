@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::oracle::{Contents, Found};
-use super::target::{Refusal, TargetKind};
+use super::target::{Refusal, TargetKind, WRONG};
 use super::wire::Line;
 
 /// What a reading child does.
@@ -53,8 +53,10 @@ impl Reading {
             }
         });
         said?;
-        if let Err(refusal) = read {
-            return fatal("read", refusal);
+        match read {
+            Ok(()) => {}
+            Err(Refusal { code, text, .. }) if code == WRONG => Line::Violation(text).say()?,
+            Err(refusal) => return fatal("read", refusal),
         }
         if self.close
             && let Err(refusal) = target.close()

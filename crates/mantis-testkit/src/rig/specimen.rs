@@ -12,8 +12,9 @@ use super::heard::Heard;
 use super::oracle::{Contents, Oracle, Promise};
 use super::reading::{Reading, Readout};
 use super::script::Script;
-use super::target::TargetKind;
+use super::target::{StoreSize, TargetKind};
 use super::writing::{Part, Writing};
+use crate::dice::Dice;
 
 /// A child that has not ended after this span is said to hang.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -118,10 +119,16 @@ impl Specimen {
         }
     }
 
-    /// Gives a store the small or the default options from now on; a control has none.
-    pub const fn resize(&mut self, to_small: bool) {
-        if let TargetKind::Store { small } = &mut self.target {
-            *small = to_small;
+    /// Rolls anew whether a store has the default or the small options; a control has none.
+    pub fn resize(&mut self, dice: &mut Dice) {
+        let small = dice.percent(60);
+        if self.target.is_store() {
+            let size = if small {
+                StoreSize::Small
+            } else {
+                StoreSize::Default
+            };
+            self.target = TargetKind::Store(size);
         }
     }
 

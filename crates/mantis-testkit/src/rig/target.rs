@@ -7,7 +7,11 @@ use mantis_types::Durability;
 
 use super::control::{ControlKind, ControlStore};
 use super::script::{Digest, Step};
+use super::store::MantisStore;
 use super::wire::Answer;
+
+/// The code of a refusal that says that two ways of reading disagree: no error, but a finding.
+pub const WRONG: &str = "wrong";
 
 /// Something that keeps what a script writes.
 pub trait Target: Send + Sync {
@@ -101,11 +105,8 @@ impl Refusal {
 /// Which target, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetKind {
-    /// The store; `small` gives it small buffers and segments, so that flushes and compactions happen.
-    Store {
-        /// Small buffers and segments.
-        small: bool,
-    },
+    /// The store.
+    Store(StoreSize),
     /// A control program.
     Control(ControlKind),
 }
@@ -115,8 +116,7 @@ impl TargetKind {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Store { small: false } => "store",
-            Self::Store { small: true } => "store-small",
+            Self::Store(size) => size.word(),
             Self::Control(kind) => kind.word(),
         }
     }
@@ -124,11 +124,16 @@ impl TargetKind {
     /// The target that `word` names.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "store" => Some(Self::Store { small: false }),
-            "store-small" => Some(Self::Store { small: true }),
-            other => ControlKind::from_word(other).map(Self::Control),
-        }
+        let store = StoreSize::ALL.into_iter().find(|size| size.word() == word);
+        store
+            .map(Self::Store)
+            .or_else(|| ControlKind::from_word(word).map(Self::Control))
+    }
+
+    /// Whether it is the store, and no control.
+    #[must_use]
+    pub const fn is_store(self) -> bool {
+        matches!(self, Self::Store(_))
     }
 
     /// Opens it in `dir`, made when absent.
@@ -137,11 +142,37 @@ impl TargetKind {
     /// When it cannot be opened.
     pub fn open(self, dir: &Path) -> Result<Box<dyn Target>, Refusal> {
         match self {
-            Self::Store { small } => todo_store(dir, small),
+            Self::Store(size) => Ok(Box::new(MantisStore::open(dir, size)?)),
             Self::Control(kind) => Ok(Box::new(ControlStore::open(dir, kind)?)),
         }
     }
 }
-fn todo_store(_dir: &Path, _small: bool) -> Result<Box<dyn Target>, Refusal> {
-    Err(Refusal::new("none", ""))
+
+/// With which options the store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreSize {
+    /// The defaults, as users run it.
+    Default,
+    /// Small buffers and segments, so that flushes, compactions and rotations happen all the time.
+    Small,
+    /// Small, and without a reserve of free disk space.
+    Tight,
+    /// A memory budget for a machine with 200 MiB.
+    Capped,
+}
+
+impl StoreSize {
+    /// Every size.
+    pub const ALL: [Self; 4] = [Self::Default, Self::Small, Self::Tight, Self::Capped];
+
+    /// The word of the command line.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Default => "store",
+            Self::Small => "store-small",
+            Self::Tight => "store-tight",
+            Self::Capped => "store-capped",
+        }
+    }
 }

@@ -210,7 +210,7 @@ impl Shared<'_> {
             refusals = if result.is_ok() { 0 } else { refusals + 1 };
             match result {
                 Ok(done) => acknowledge(writer, index, done, was_final)?,
-                Err(refusal) => self.refuse(writer, index, refusal)?,
+                Err(refusal) => self.refuse(writer, index, refusal, was_final)?,
             }
             if refusals > 0 && *persist {
                 thread::park_timeout(PERSIST_PAUSE);
@@ -222,7 +222,7 @@ impl Shared<'_> {
     }
 
     /// Says the refusal, and makes sure that reads go on.
-    fn refuse(&self, writer: u32, index: u64, refusal: Refusal) -> io::Result<()> {
+    fn refuse(&self, writer: u32, index: u64, refusal: Refusal, was_final: bool) -> io::Result<()> {
         if refusal.is_final {
             self.is_final.store(true, Ordering::SeqCst);
         }
@@ -235,6 +235,8 @@ impl Shared<'_> {
         if index.is_multiple_of(64) {
             Line::Note(format!("{code}: {text}")).say()?;
         }
+        // Once the store said that it takes no more writes, a later one must have no effect.
+        let unknown = unknown && !was_final;
         Line::Refused {
             writer,
             index,

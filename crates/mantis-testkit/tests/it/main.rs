@@ -10,3 +10,15 @@ mod kill;
 
 #[cfg(test)]
 mod power;
+
+#[cfg(test)]
+mod sweep;
+
+#[cfg(test)]
+mod flip;
+
+#[cfg(test)]
+mod limits;
+
+#[cfg(test)]
+mod fuzz;

@@ -1,0 +1,325 @@
+//! Bit flips: one bit of one file of a store is turned, then all of it is read in a new process.
+//!
+//! Each flip is detected at open, detected at a read, harmless (everything reads as before), or
+//! silent: something reads differently and nobody said so. Silent must be zero.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::child::Binary;
+use super::copy::{copy_dir, files_below};
+use super::heard::Stop;
+use super::oracle::Contents;
+use super::script::Script;
+use super::specimen::{PATIENCE, ReadBack, Specimen, Tally, read_back};
+use super::target::TargetKind;
+use super::writing::Part;
+use crate::dice::Dice;
+
+/// After so many flips another store is made.
+const FLIPS_PER_STORE: u64 = 100;
+
+/// A sweep over the files of a store.
+#[derive(Clone, Debug)]
+pub struct FlipSweep {
+    /// The rig's binary.
+    pub binary: Binary,
+    /// Whose files are damaged.
+    pub target: TargetKind,
+    /// How many flips.
+    pub flips: u64,
+    /// Everything random follows from it.
+    pub seed: u64,
+}
+
+/// What became of the flips of one kind of byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Classes {
+    /// The store did not open.
+    pub at_open: u64,
+    /// A read failed.
+    pub at_read: u64,
+    /// Everything reads as before.
+    pub harmless: u64,
+    /// Something reads differently, and nothing was said.
+    pub silent: u64,
+    /// The reader panicked or hung.
+    pub crashed: u64,
+}
+
+/// What came out, by kind of file and byte.
+#[derive(Clone, Debug, Default)]
+pub struct FlipTally {
+    /// By file kind, and whether the byte lies in data or in space that is spare.
+    pub classes: BTreeMap<(String, bool), Classes>,
+    /// Silent and crashing flips, in words, with their codes; errors seen, with their counts.
+    pub findings: Vec<String>,
+    /// Codes of detected flips.
+    pub codes: BTreeMap<String, u64>,
+}
+
+impl FlipTally {
+    /// All kinds together.
+    #[must_use]
+    pub fn total(&self) -> Classes {
+        self.classes
+            .values()
+            .fold(Classes::default(), |sum, c| Classes {
+                at_open: sum.at_open + c.at_open,
+                at_read: sum.at_read + c.at_read,
+                harmless: sum.harmless + c.harmless,
+                silent: sum.silent + c.silent,
+                crashed: sum.crashed + c.crashed,
+            })
+    }
+}
+
+impl fmt::Display for FlipTally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<22} {:>8} {:>8} {:>9} {:>7} {:>8}",
+            "", "at open", "at read", "harmless", "SILENT", "crashed"
+        )?;
+        let total = ("all".to_owned(), self.total());
+        let rows = self.classes.iter().map(|((kind, in_data), classes)| {
+            (
+                format!("{kind}, {}", if *in_data { "data" } else { "spare" }),
+                *classes,
+            )
+        });
+        for (name, c) in rows.chain([total]) {
+            let Classes {
+                at_open,
+                at_read,
+                harmless,
+                silent,
+                crashed,
+            } = c;
+            writeln!(
+                f,
+                "{name:<22} {at_open:>8} {at_read:>8} {harmless:>9} {silent:>7} {crashed:>8}"
+            )?;
+        }
+        writeln!(f, "codes: {:?}", self.codes)?;
+        self.findings
+            .iter()
+            .try_for_each(|text| writeln!(f, "finding: {text}"))
+    }
+}
+
+/// Where a bit is turned.
+#[derive(Clone, Debug)]
+struct Spot {
+    file: PathBuf,
+    kind: String,
+    offset: u64,
+    bit: u32,
+    in_data: bool,
+}
+
+impl FlipSweep {
+    /// Runs below `dir`.
+    ///
+    /// # Errors
+    /// When a child cannot be run.
+    pub fn run(&self, dir: &Path) -> Result<FlipTally> {
+        let mut tally = FlipTally::default();
+        let mut dice = Dice::at(self.seed, &[4]);
+        let mut template: Option<(PathBuf, Contents)> = None;
+        for flip in 0..self.flips {
+            let (whole, expected) = match template.take() {
+                Some(made) if flip % FLIPS_PER_STORE != 0 => made,
+                _ => self.template(&dir.join(format!("template-{flip}")), flip)?,
+            };
+            let damaged = dir.join(format!("flip-{flip}"));
+            copy_dir(&whole, &damaged)?;
+            let spot = choose(&damaged, &mut dice)?;
+            turn(&spot)?;
+            let came_back = read_back(&self.binary, &damaged, self.target, false)?;
+            let bad = classify(&mut tally, &spot, &damaged, came_back, &expected);
+            if !bad {
+                fs::remove_dir_all(&damaged)?;
+            }
+            template = Some((whole, expected));
+        }
+        Ok(tally)
+    }
+
+    /// A store with tables, dead log records and live ones, left as a killed process leaves it.
+    fn template(&self, at: &Path, number: u64) -> Result<(PathBuf, Contents)> {
+        fs::create_dir_all(at)?;
+        let script = Script {
+            writers: 2,
+            keys: 60,
+            large_percent: 2,
+            ..Script::mixed(self.seed ^ number)
+        };
+        let mut specimen = Specimen::new(at.join("store"), self.target, script);
+        let plan = [
+            Part::Steps(80),
+            Part::Flush,
+            Part::Steps(80),
+            Part::Flush,
+            Part::Compact,
+            Part::Steps(60),
+            Part::Flush,
+            Part::Steps(60),
+            Part::Run,
+        ];
+        let child = self.binary.write(&specimen.writing(&plan))?;
+        let ready = |heard: &super::heard::Heard| heard.begun.iter().any(|part| part == "run");
+        ensure!(
+            child.wait_until(PATIENCE, ready),
+            "the template was not written"
+        );
+        let ended = child.finish_by_kill()?;
+        let promise = ended.ear.promise(&script, Stop::Process);
+        let untouched = at.join("untouched");
+        copy_dir(&specimen.dir, &untouched)?;
+        let mut tally = Tally::default();
+        specimen.examine(&self.binary, &ended, &promise, false, &mut tally)?;
+        ensure!(tally.is_right(), "the template is not right: {tally}");
+        let copy = at.join("copy");
+        copy_dir(&untouched, &copy)?;
+        match read_back(&self.binary, &copy, self.target, false)? {
+            ReadBack::Whole(contents) => Ok((untouched, contents)),
+            other => anyhow::bail!("the template cannot be read: {other}"),
+        }
+    }
+}
+
+/// Kinds of files are equally likely, so that the small ones get their share.
+fn choose(dir: &Path, dice: &mut Dice) -> Result<Spot> {
+    let mut by_kind: BTreeMap<String, Vec<(PathBuf, u64)>> = BTreeMap::new();
+    for file in files_below(dir)? {
+        let len = fs::metadata(&file)?.len();
+        if len > 0 {
+            by_kind
+                .entry(kind_of(dir, &file))
+                .or_default()
+                .push((file, len));
+        }
+    }
+    let kinds: Vec<&String> = by_kind.keys().collect();
+    let kind = (*kinds.get(dice.index(kinds.len())).context("no files")?).clone();
+    let files = by_kind.get(&kind).context("a kind has files")?;
+    let (file, len) = files
+        .get(dice.index(files.len()))
+        .context("a kind has files")?
+        .clone();
+    let data_len = data_len(&file)?;
+    // Most flips go where data lies; the spare room behind it gets the rest.
+    let offset = if data_len > 0 && dice.percent(85) {
+        dice.below(data_len)
+    } else {
+        dice.below(len)
+    };
+    let bit = u32::try_from(dice.below(8)).unwrap_or(0);
+    Ok(Spot {
+        file,
+        kind,
+        offset,
+        bit,
+        in_data: offset < data_len,
+    })
+}
+
+/// The first two parts of a path below the store, without numbers.
+fn kind_of(dir: &Path, file: &Path) -> String {
+    let below = file
+        .strip_prefix(dir)
+        .unwrap_or(file)
+        .to_string_lossy()
+        .into_owned();
+    let mut words: Vec<String> = below
+        .split('/')
+        .map(|word| word.chars().filter(|c| !c.is_ascii_digit()).collect())
+        .collect();
+    words.truncate(3);
+    words.join("/")
+}
+
+/// Everything behind it is zero: room that was written ahead.
+fn data_len(file: &Path) -> Result<u64> {
+    let bytes = fs::read(file)?;
+    let last = bytes.iter().rposition(|&byte| byte != 0);
+    Ok(last.map_or(0, |at| u64::try_from(at + 1).unwrap_or(u64::MAX)))
+}
+
+fn turn(spot: &Spot) -> Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&spot.file)?;
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(spot.offset))?;
+    file.read_exact(&mut byte)?;
+    byte[0] ^= 1 << spot.bit;
+    file.seek(SeekFrom::Start(spot.offset))?;
+    file.write_all(&byte)?;
+    Ok(())
+}
+
+/// Counts what came back; answers whether it must not be.
+fn classify(
+    tally: &mut FlipTally,
+    spot: &Spot,
+    damaged: &Path,
+    came_back: ReadBack,
+    expected: &Contents,
+) -> bool {
+    let classes = tally
+        .classes
+        .entry((spot.kind.clone(), spot.in_data))
+        .or_default();
+    let said = match came_back {
+        ReadBack::Whole(contents) if contents == *expected => {
+            classes.harmless += 1;
+            return false;
+        }
+        ReadBack::Refused(at, code, _) => {
+            let class = if at == "open" {
+                &mut classes.at_open
+            } else {
+                &mut classes.at_read
+            };
+            *class += 1;
+            *tally.codes.entry(format!("{at} {code}")).or_default() += 1;
+            return false;
+        }
+        ReadBack::Whole(contents) => {
+            classes.silent += 1;
+            let wrong = expected
+                .iter()
+                .filter(|(key, found)| contents.get(*key) != Some(found));
+            format!(
+                "silent: {} of {} pairs are wrong",
+                wrong.count(),
+                expected.len()
+            )
+        }
+        ReadBack::Wrong(text) => {
+            classes.silent += 1;
+            format!("silent: {text}")
+        }
+        ReadBack::Crashed(text) => {
+            classes.crashed += 1;
+            text
+        }
+    };
+    let Spot {
+        file, offset, bit, ..
+    } = spot;
+    let file = file.strip_prefix(damaged).unwrap_or(file).display();
+    let at = damaged.display();
+    tally.findings.push(format!(
+        "bit {bit} of byte {offset} of {file}: {said}; kept in {at}"
+    ));
+    true
+}

@@ -1,0 +1,366 @@
+//! The syscall sweep: the child is killed, or told of an error, at its Nth call of each kind that
+//! changes the disk, while it creates a store, commits, flushes, compacts, copies and closes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::child::{Binary, Ended};
+use super::copy::copy_dir;
+use super::heard::{Heard, Stop};
+use super::script::Script;
+use super::specimen::{PATIENCE, ReadBack, Specimen, Tally, read_back};
+use super::strace::{Calls, around, calls_of, injected};
+use super::target::TargetKind;
+use super::writing::{Part, checkpoint_dir};
+use crate::dice::Dice;
+
+/// What a child does while it is swept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Activity {
+    /// A store is made.
+    Create,
+    /// Commits to a store that is there.
+    Commit,
+    /// Memtables become tables.
+    Flush,
+    /// Tables are merged.
+    Compact,
+    /// A copy is made.
+    Checkpoint,
+    /// The store is closed in good order.
+    Close,
+}
+
+impl Activity {
+    /// Every activity.
+    pub const ALL: [Self; 6] = [
+        Self::Create,
+        Self::Commit,
+        Self::Flush,
+        Self::Compact,
+        Self::Checkpoint,
+        Self::Close,
+    ];
+
+    /// A word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Commit => "commit",
+            Self::Flush => "flush",
+            Self::Compact => "compact",
+            Self::Checkpoint => "checkpoint",
+            Self::Close => "close",
+        }
+    }
+
+    fn plan(self) -> &'static [Part] {
+        match self {
+            Self::Create => &[Part::Steps(3)],
+            Self::Commit => &[Part::Steps(25)],
+            Self::Flush => &[Part::Steps(15), Part::Flush, Part::Steps(5), Part::Flush],
+            Self::Compact => &[
+                Part::Steps(10),
+                Part::Flush,
+                Part::Steps(10),
+                Part::Flush,
+                Part::Compact,
+                Part::Steps(5),
+            ],
+            Self::Checkpoint => &[
+                Part::Steps(10),
+                Part::Flush,
+                Part::Steps(5),
+                Part::Checkpoint,
+            ],
+            Self::Close => &[Part::Steps(10), Part::Close],
+        }
+    }
+}
+
+/// What is injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// `SIGKILL` at the call.
+    Kill,
+    /// A sync says `EIO`, once.
+    SyncError,
+    /// A write, an allocation or a new file says `ENOSPC`, once.
+    NoSpace,
+}
+
+impl Fault {
+    fn meets(self, call: &str) -> bool {
+        match self {
+            Self::Kill => true,
+            Self::SyncError => matches!(call, "fsync" | "fdatasync" | "sync_file_range"),
+            // Not `writev`: that is the acknowledgement.
+            Self::NoSpace => matches!(
+                call,
+                "write"
+                    | "pwrite64"
+                    | "fallocate"
+                    | "ftruncate"
+                    | "openat"
+                    | "mkdir"
+                    | "copy_file_range"
+            ),
+        }
+    }
+
+    fn inject(self, call: &str, ordinal: u64) -> String {
+        match self {
+            Self::Kill => format!("{call}:signal=SIGKILL:when={ordinal}"),
+            Self::SyncError => format!("{call}:error=EIO:when={ordinal}"),
+            Self::NoSpace => format!("{call}:error=ENOSPC:when={ordinal}"),
+        }
+    }
+}
+
+/// A sweep over a target.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The rig's binary.
+    pub binary: Binary,
+    /// What is swept.
+    pub target: TargetKind,
+    /// What is injected.
+    pub fault: Fault,
+    /// During what.
+    pub activities: Vec<Activity>,
+    /// At most so many points; they are spread over activities and calls.
+    pub points_max: usize,
+    /// Everything random follows from it.
+    pub seed: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Point {
+    activity: Activity,
+    call: String,
+    ordinal: u64,
+}
+
+impl Sweep {
+    /// Runs below `dir`.
+    ///
+    /// # Errors
+    /// When a child cannot be run.
+    pub fn run(&self, dir: &Path) -> Result<Tally> {
+        let mut tally = Tally::default();
+        let template = self.template(dir)?;
+        let mut points = Vec::new();
+        for &activity in &self.activities {
+            let calls = self.discover(dir, &template, activity)?;
+            for name in calls.unknown {
+                tally.find(format!("the sweep is blind to the call {name}"));
+            }
+            let swept = calls
+                .points
+                .into_iter()
+                .filter(|(call, _)| self.fault.meets(call));
+            points.push(
+                swept
+                    .map(|(call, ordinals)| (activity, call, ordinals))
+                    .collect(),
+            );
+        }
+        let points = self.choose(points, &mut tally);
+        for (number, point) in points.iter().enumerate() {
+            self.hit(
+                &dir.join(format!("point-{number}")),
+                &template,
+                point,
+                &mut tally,
+            )?;
+        }
+        Ok(tally)
+    }
+
+    fn script(&self) -> Script {
+        Script {
+            writers: 2,
+            keys: 30,
+            large_percent: 3,
+            ..Script::mixed(self.seed)
+        }
+    }
+
+    /// A store with some data and tables, closed in good order.
+    fn template(&self, dir: &Path) -> Result<Specimen> {
+        let at = dir.join("template");
+        let mut specimen = Specimen::new(at.join("store"), self.target, self.script());
+        fs::create_dir_all(&at)?;
+        let plan = [Part::Steps(40), Part::Flush, Part::Steps(10), Part::Close];
+        let ended = self
+            .binary
+            .write(&specimen.writing(&plan))?
+            .finish(PATIENCE)?;
+        ensure!(
+            ended.ear.done,
+            "the template was not written: {:?}",
+            ended.ear.fatal
+        );
+        let promise = ended.ear.promise(&specimen.script, Stop::Process);
+        let mut tally = Tally::default();
+        specimen.examine(&self.binary, &ended, &promise, true, &mut tally)?;
+        ensure!(tally.is_right(), "the template is not right: {tally}");
+        Ok(specimen)
+    }
+
+    /// A copy of the template, or nothing yet when creation is swept.
+    fn specimen(&self, at: &Path, template: &Specimen, activity: Activity) -> Result<Specimen> {
+        fs::create_dir_all(at)?;
+        let dir = at.join("store");
+        if activity == Activity::Create {
+            return Ok(Specimen::new(dir, self.target, template.script));
+        }
+        copy_dir(&template.dir, &dir)?;
+        Ok(Specimen {
+            dir,
+            ..template.clone()
+        })
+    }
+
+    fn discover(&self, dir: &Path, template: &Specimen, activity: Activity) -> Result<Calls> {
+        let at = dir.join(format!("discover-{}", activity.word()));
+        let specimen = self.specimen(&at, template, activity)?;
+        let log = at.join("trace");
+        let binary = self.binary.within(around("%file,%desc", "", &log));
+        let ended = binary
+            .write(&specimen.writing(activity.plan()))?
+            .finish(PATIENCE)?;
+        let whole = ended.ear.done && ended.ear.failed.is_empty();
+        ensure!(whole, "{} under strace: {ended:?}", activity.word());
+        let calls = calls_of(&log)?;
+        fs::remove_dir_all(&at)?;
+        Ok(calls)
+    }
+
+    /// Takes turns among activities and calls, so that the rare calls of a flush are not drowned by
+    /// the many of the commits.
+    fn choose(
+        &self,
+        found: Vec<Vec<(Activity, String, BTreeSet<u64>)>>,
+        tally: &mut Tally,
+    ) -> Vec<Point> {
+        let mut dice = Dice::at(self.seed, &[3]);
+        let mut groups: Vec<Vec<Point>> = Vec::new();
+        for (activity, call, ordinals) in found.into_iter().flatten() {
+            let name = format!("{} {call} points", activity.word());
+            tally.count(&name, u64::try_from(ordinals.len()).unwrap_or(u64::MAX));
+            let mut group: Vec<Point> = ordinals
+                .into_iter()
+                .map(|ordinal| Point {
+                    activity,
+                    call: call.clone(),
+                    ordinal,
+                })
+                .collect();
+            group.sort_by_cached_key(|_| dice.next_u64());
+            groups.push(group);
+        }
+        let mut chosen = Vec::new();
+        while chosen.len() < self.points_max && groups.iter().any(|group| !group.is_empty()) {
+            chosen.extend(groups.iter_mut().filter_map(Vec::pop));
+        }
+        chosen.truncate(self.points_max);
+        chosen
+    }
+
+    fn hit(&self, at: &Path, template: &Specimen, point: &Point, tally: &mut Tally) -> Result<()> {
+        tally.rounds += 1;
+        let mut specimen = self.specimen(at, template, point.activity)?;
+        let log = at.join("trace");
+        let inject = self.fault.inject(&point.call, point.ordinal);
+        let binary = self.binary.within(around(&point.call, &inject, &log));
+        let ended = binary
+            .write(&specimen.writing(point.activity.plan()))?
+            .finish(PATIENCE)?;
+        let name = format!("{} {inject}", point.activity.word());
+        let hit = match self.fault {
+            Fault::Kill => !ended.status.success(),
+            Fault::SyncError | Fault::NoSpace => injected(&log)? > 0,
+        };
+        tally.count(if hit { "hit" } else { "not reached" }, 1);
+        let before = tally.findings_count;
+        self.check_behaviour(&ended, hit, point, tally);
+        let promise = ended.ear.promise(&specimen.script, Stop::Process);
+        self.check_checkpoint(&specimen, &ended, tally)?;
+        specimen.examine(
+            &self.binary,
+            &ended,
+            &promise,
+            point.ordinal.is_multiple_of(2),
+            tally,
+        )?;
+        if tally.findings_count == before {
+            fs::remove_dir_all(at).with_context(|| format!("removing {}", at.display()))?;
+        } else {
+            tally.find(format!("the point was: {name}, in {}", at.display()));
+        }
+        Ok(())
+    }
+
+    fn check_behaviour(&self, ended: &Ended<Heard>, hit: bool, point: &Point, tally: &mut Tally) {
+        let heard = &ended.ear;
+        let refused: u64 = heard.refused.values().sum();
+        match self.fault {
+            Fault::Kill => {
+                if let Some((at, code, text)) = &heard.fatal {
+                    tally.find(format!("the child could not go on at {at}: {code}: {text}"));
+                }
+            }
+            Fault::SyncError | Fault::NoSpace => {
+                for (what, code) in &heard.failed {
+                    tally.count(&format!("{what} failed: {code}"), 1);
+                }
+                if let Some((at, code, _)) = &heard.fatal {
+                    tally.count(&format!("refused at {at}: {code}"), 1);
+                }
+                let noticed = refused > 0 || !heard.failed.is_empty() || heard.fatal.is_some();
+                let must_notice =
+                    self.fault == Fault::SyncError && point.activity == Activity::Commit;
+                tally.count("errors noticed", u64::from(hit && noticed));
+                if hit && must_notice && !noticed {
+                    tally.find("a failed sync of a commit went unnoticed");
+                }
+            }
+        }
+    }
+
+    /// A copy that was said to be done must hold everything; a half one must not pass for whole.
+    fn check_checkpoint(
+        &self,
+        specimen: &Specimen,
+        ended: &Ended<Heard>,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let dir: PathBuf = checkpoint_dir(&specimen.dir, 1);
+        let is_done = ended.ear.ended.iter().any(|part| part == "checkpoint");
+        if !is_done && !dir.exists() {
+            return Ok(());
+        }
+        match read_back(&self.binary, &dir, self.target, true)? {
+            ReadBack::Whole(contents) => {
+                let promise = ended.ear.promise(&specimen.script, Stop::Process);
+                let verdict = specimen
+                    .oracle
+                    .clone()
+                    .judge(&ended.ear, &promise, &contents);
+                for finding in &verdict.findings {
+                    tally.find(format!("checkpoint: {finding}"));
+                }
+                tally.count("checkpoints read", 1);
+            }
+            other if is_done => tally.find(format!("the checkpoint: {other}")),
+            ReadBack::Crashed(text) => tally.find(format!("a half checkpoint: {text}")),
+            _ => tally.count("half checkpoints refused", 1),
+        }
+        Ok(())
+    }
+}

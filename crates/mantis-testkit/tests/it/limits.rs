@@ -1,0 +1,69 @@
+//! A disk that is full and a memory that is small, with their controls.
+
+use std::time::Duration;
+
+use mantis_testkit::rig::cap::MemoryCap;
+use mantis_testkit::rig::control::ControlKind;
+use mantis_testkit::rig::full::DiskFull;
+use mantis_testkit::rig::heard::Heard;
+use mantis_testkit::rig::mount::SizedTmpfs;
+use mantis_testkit::rig::specimen::Tally;
+use mantis_testkit::rig::target::TargetKind;
+
+use crate::setting;
+
+fn run_full(target: TargetKind, small_mb: u64, patience: Duration) -> Option<Tally> {
+    let name = format!("disk full with {}", target.word());
+    let dir = setting::dir();
+    if let Err(reason) = SizedTmpfs::probe(dir.path()) {
+        println!("SKIP {name}: {reason:#}");
+        return None;
+    }
+    let seed = setting::seed(&name);
+    let rig = DiskFull {
+        binary: setting::binary(),
+        target,
+        seed,
+        small_mb,
+        large_mb: 500,
+        patience,
+    };
+    let tally = rig
+        .run(&dir.path().join("full"))
+        .expect("the children and mounts work");
+    println!("{name}: {tally}");
+    Some(tally)
+}
+
+#[test]
+fn control_that_stops_for_ever_at_a_full_disk_is_caught() {
+    let target = TargetKind::Control(ControlKind::Fsync);
+    let Some(tally) = run_full(target, 4, Duration::from_secs(3)) else {
+        return;
+    };
+    assert!(tally.findings_count > 0, "{tally}");
+}
+
+#[test]
+fn control_that_eats_memory_is_killed_by_the_cap() {
+    let name = "memory cap control";
+    if let Err(reason) = MemoryCap::probe() {
+        println!("SKIP {name}: {reason:#}");
+        return;
+    }
+    let eaten = |cap_mb: u64, eat_mb: u64| {
+        let dir = setting::dir();
+        let cap = MemoryCap::create(&format!("eater-{cap_mb}"), cap_mb << 20).unwrap();
+        let words = ["eater".to_owned(), format!("--mb={eat_mb}")];
+        let child = cap
+            .within(&setting::binary())
+            .start::<Heard>(&words, dir.path())
+            .unwrap();
+        child.finish(Duration::from_secs(60)).unwrap()
+    };
+    assert!(!eaten(100, 200).ear.done, "a process over the cap went on");
+    assert!(
+        eaten(100, 20).ear.done,
+        "a process below the cap was killed"
+    );
+}

@@ -1,0 +1,79 @@
+//! The syscall sweep with its controls.
+
+use mantis_testkit::rig::control::ControlKind;
+use mantis_testkit::rig::probe;
+use mantis_testkit::rig::specimen::Tally;
+use mantis_testkit::rig::sweep::{Activity, Fault, Sweep};
+use mantis_testkit::rig::target::TargetKind;
+
+use crate::setting;
+
+fn run(
+    target: TargetKind,
+    fault: Fault,
+    activities: &[Activity],
+    points_max: u64,
+) -> Option<Tally> {
+    let name = format!("{fault:?} sweep of {}", target.word());
+    if let Err(reason) = probe::strace() {
+        println!("SKIP {name}: {reason:#}");
+        return None;
+    }
+    let seed = setting::seed(&name);
+    let dir = setting::dir();
+    let rig = Sweep {
+        binary: setting::binary(),
+        target,
+        fault,
+        activities: activities.to_vec(),
+        points_max: usize::try_from(points_max).expect("a small number"),
+        seed,
+    };
+    let tally = rig.run(dir.path()).expect("the children run");
+    println!("{name}: {tally}");
+    if target.is_store() && !tally.is_right() {
+        println!("kept for a look: {}", dir.keep().display());
+    }
+    Some(tally)
+}
+
+const PLAIN: [Activity; 2] = [Activity::Create, Activity::Commit];
+
+#[test]
+fn control_that_syncs_survives_a_kill_at_every_call() {
+    let target = TargetKind::Control(ControlKind::Fsync);
+    let Some(tally) = run(target, Fault::Kill, &PLAIN, 25) else {
+        return;
+    };
+    assert!(tally.is_right() && tally.counted("hit") > 15, "{tally}");
+}
+
+#[test]
+fn control_that_splits_batches_is_caught_by_the_sweep() {
+    let target = TargetKind::Control(ControlKind::SplitBatch);
+    let Some(tally) = run(target, Fault::Kill, &PLAIN, 25) else {
+        return;
+    };
+    assert!(tally.findings_count > 0, "{tally}");
+}
+
+#[test]
+fn control_that_stops_after_a_failed_sync_passes() {
+    let target = TargetKind::Control(ControlKind::Fsync);
+    let Some(tally) = run(target, Fault::SyncError, &[Activity::Commit], 10) else {
+        return;
+    };
+    assert!(
+        tally.is_right() && tally.counted("errors noticed") > 5,
+        "{tally}"
+    );
+}
+
+#[test]
+fn control_that_syncs_again_after_a_failure_is_caught() {
+    let target = TargetKind::Control(ControlKind::SyncAgain);
+    let Some(tally) = run(target, Fault::SyncError, &[Activity::Commit], 10) else {
+        return;
+    };
+    assert!(tally.findings_count > 0, "{tally}");
+}
