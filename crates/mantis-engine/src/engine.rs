@@ -60,6 +60,17 @@ pub trait Engine: Send + Sync + Debug {
     /// `Stalled` after `LsmOptions::stall_wait_max`, `Closed`.
     fn admit(&self, bytes: u64) -> Result<(), EngineError>;
 
+    /// Whether every key of the batch may be written. [`Self::apply`] takes only such batches: it
+    /// cannot refuse any more.
+    ///
+    /// # Errors
+    /// `KeyEmpty`, `KeyTooLong`, `ReservedKey` for keys of database 0.
+    fn check(&self, batch: &WriteBatch) -> Result<(), EngineError> {
+        batch
+            .ops()
+            .try_for_each(|(key, _)| EngineError::check_user_key(key))
+    }
+
     /// Takes the place of commit `seq` of `bytes` bytes. O(1), waits for nobody; seals the active
     /// memtable first when it is full. To be called by one caller at a time, with ascending Seqs.
     fn place(&self, seq: Seq, bytes: u64) -> Placement;
@@ -156,12 +167,13 @@ pub trait Engine: Send + Sync + Debug {
     fn checkpoint(&self, dir: &Path) -> Result<CheckpointInfo, EngineError>;
 
     /// Puts many rows in ascending key order, past memtables and log; all or nothing. They are
-    /// durable and visible when this answers, with `seq` in their headers, which must be published.
+    /// durable when this answers, with `seq` in their headers. `seq` is the number of a commit of
+    /// its own, which the caller publishes afterwards; readers may see the rows a moment earlier.
     /// The caller keeps writers away from these keys meanwhile (its latches).
     ///
     /// # Errors
-    /// `BulkRefused` for rows out of order or keys of the engine, `KeyEmpty`, `KeyTooLong`,
-    /// `BadRecord`, `DiskFull`, `Io`, `Closed`.
+    /// `BulkRefused` for rows out of order, keys of the engine, or a range that memtables hold keys
+    /// of (flush first); `KeyEmpty`, `KeyTooLong`, `BadRecord`, `DiskFull`, `Io`, `Closed`.
     fn bulk_load(
         &self,
         seq: Seq,

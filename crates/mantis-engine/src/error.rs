@@ -39,6 +39,9 @@ pub enum EngineError {
         /// The limit in bytes.
         max: usize,
     },
+    /// A key of database 0, which is the engine's own.
+    #[error("a key belongs to the engine itself")]
+    ReservedKey,
     /// A commit that no memtable of this size can take.
     #[error("a commit of {bytes} bytes, at most {max} fit into a memtable")]
     CommitTooLarge {
@@ -53,7 +56,7 @@ pub enum EngineError {
         /// Which of its rules was broken.
         reason: &'static str,
     },
-    /// The snapshot held so much that it was ended, by `LsmOptions::pinned_bytes_max`.
+    /// The snapshot held so much that it was ended, by `LsmOptions::pinned_disk_bytes_max`.
     #[error("the snapshot is too old")]
     SnapshotTooOld,
     /// Free space is below `LsmOptions::free_bytes_min`, or the disk is full.
@@ -111,7 +114,7 @@ impl EngineError {
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
-            Self::KeyEmpty | Self::BulkRefused { .. } => Code::InvalidRequest,
+            Self::KeyEmpty | Self::ReservedKey | Self::BulkRefused { .. } => Code::InvalidRequest,
             Self::KeyTooLong { .. } | Self::CommitTooLarge { .. } => Code::TooLarge,
             Self::SnapshotTooOld => Code::SnapshotTooOld,
             Self::DiskFull => Code::DiskFull,
@@ -149,5 +152,13 @@ impl EngineError {
             });
         }
         Ok(())
+    }
+
+    /// As [`Self::check_key`], and the key must not be the engine's own.
+    pub(crate) const fn check_user_key(key: &[u8]) -> Result<(), Self> {
+        if matches!(key.first(), Some(0)) {
+            return Err(Self::ReservedKey);
+        }
+        Self::check_key(key)
     }
 }

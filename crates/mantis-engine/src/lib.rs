@@ -3,13 +3,14 @@
 //! An [`Engine`] makes the records of commits findable. It is given commits that have their number
 //! already ([`Engine::place`], [`Engine::apply`]), and answers reads at a [`Snapshot`], which never
 //! changes however long it is held. Two engines share one memtable: [`MemoryEngine`] keeps everything
-//! in it, `LsmEngine` flushes it into immutable sorted tables.
+//! in it, [`LsmEngine`] flushes it into immutable sorted tables.
 //!
 //! ```
 //! use mantis_engine::{Direction, Engine, MemoryEngine, MemoryOptions};
+//! use mantis_env::Env;
 //! use mantis_types::{RecordBuilder, Seq, ValueKind, WriteBatchBuilder};
 //!
-//! let engine = MemoryEngine::new(MemoryOptions::default());
+//! let engine = MemoryEngine::new(&Env::real(), MemoryOptions::default());
 //! let mut batch = WriteBatchBuilder::default();
 //! batch.put_with(b"\x01key", |out| RecordBuilder::new(ValueKind::Bytes).write(b"value", out))?;
 //! let batch = batch.finish();
@@ -30,14 +31,17 @@
 //! Limits: a key has 1 to 65,535 bytes; a record is smaller than 4 GiB; Seqs are ascending.
 #![deny(clippy::indexing_slicing)]
 
+mod counter;
 mod engine;
 mod error;
 mod horizon;
+mod lsm;
 mod memory;
 mod memtable;
 mod options;
 mod record;
 mod registry;
+mod row_cache;
 mod scan;
 mod status;
 mod view;
@@ -45,6 +49,9 @@ mod view;
 pub use engine::{Direction, Engine, FlushBarrier, KeyRange, Placement, Ready};
 pub use error::{EngineError, FileKind};
 pub use horizon::Horizon;
+#[doc(hidden)]
+pub use lsm::{Defect, Hooks, Point, Probe};
+pub use lsm::{LsmEngine, RepairReport, VerifyReport, repair, verify};
 pub use memory::MemoryEngine;
 pub use options::{LsmOptions, MemoryBudget, MemoryOptions};
 pub use record::{Key, Record};

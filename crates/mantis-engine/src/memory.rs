@@ -6,8 +6,11 @@ use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
+use std::time::Duration;
 
+use mantis_env::{Env, Step, Task, TaskHandle};
 use mantis_types::{RecordView, Seq, WriteBatch, WriteBatchBuilder};
+use parking_lot::Mutex;
 
 use crate::engine::{KeyRange, Placement};
 use crate::memtable::{Memtable, VersionEntry};
@@ -23,6 +26,8 @@ use collector::Collector;
 
 /// Obsolete versions that are never worth a collection.
 const GARBAGE_MIN: u64 = 1024;
+/// How often the collector looks whether there is something to do.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// An engine without files: the memtable of [`crate::LsmEngine`] and nothing below it.
 ///
@@ -31,6 +36,8 @@ const GARBAGE_MIN: u64 = 1024;
 #[derive(Debug)]
 pub struct MemoryEngine {
     shared: Arc<Shared>,
+    /// Guards the task's handle, taken once at close. Longest hold: taking it.
+    task: Mutex<Option<TaskHandle>>,
 }
 
 /// What the engine and its collector share.
@@ -48,9 +55,9 @@ pub(crate) struct Shared {
 }
 
 impl MemoryEngine {
-    /// An empty engine.
+    /// An empty engine, with its background task.
     #[must_use]
-    pub fn new(options: MemoryOptions) -> Self {
+    pub fn new(env: &Env, options: MemoryOptions) -> Self {
         let memtable = Arc::new(Memtable::new(Seq::new(1)));
         let active = Arc::clone(&memtable);
         let shared = Shared {
@@ -59,6 +66,7 @@ impl MemoryEngine {
                 active,
                 sealed: Vec::new(),
                 tables: None,
+                loads: 0,
             }),
             horizon: Horizon::new(Seq::ZERO),
             options,
@@ -67,9 +75,31 @@ impl MemoryEngine {
             closed: AtomicBool::new(false),
             collector: Collector::new(),
         };
+        let shared = Arc::new(shared);
+        let collection = Box::new(Collection {
+            shared: Arc::clone(&shared),
+        });
+        let task = env.tasks().spawn("mantis-collect", collection);
         Self {
-            shared: Arc::new(shared),
+            shared,
+            task: Mutex::new(Some(task)),
         }
+    }
+}
+
+/// The background task that drops obsolete versions.
+struct Collection {
+    shared: Arc<Shared>,
+}
+
+impl Task for Collection {
+    fn step(&mut self) -> Step {
+        let under_way = self.shared.collector.under_way();
+        if !under_way && !self.shared.collection_is_due() {
+            return Step::Wait(PAUSE);
+        }
+        self.shared.collector.step(&self.shared);
+        Step::Again
     }
 }
 
@@ -182,6 +212,7 @@ impl Engine for MemoryEngine {
     }
 
     fn recover(&self, seq: Seq, batch: &WriteBatch) -> Result<(), EngineError> {
+        self.check(batch)?;
         let bytes = batch.as_bytes().len() as u64;
         self.admit(bytes)?;
         self.apply(&self.place(seq, bytes), seq, batch);
@@ -251,6 +282,10 @@ impl Engine for MemoryEngine {
 
     fn close(&self) -> Result<(), EngineError> {
         self.shared.closed.store(true, SeqCst);
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            task.stop_and_join();
+        }
         Ok(())
     }
 }

@@ -49,16 +49,19 @@ impl MemoryBudget {
 }
 
 /// Options of an [`crate::LsmEngine`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct LsmOptions {
     /// The memory budget. Default: [`MemoryBudget::divide`] of 256 MiB.
     pub memory: MemoryBudget,
     /// Free bytes on the disk below which writes are refused with `DiskFull`, until there are a
     /// quarter more than that. 0 means never. Default 64 MiB.
     pub free_bytes_min: u64,
-    /// Bytes of memory and disk that old snapshots alone may hold; beyond, the oldest of them end
-    /// with `SnapshotTooOld`. Default 8 GiB.
-    pub pinned_bytes_max: u64,
+    /// Bytes of memtables that old snapshots alone may hold; beyond, the oldest of them end with
+    /// `SnapshotTooOld`. It counts against the memtables' budget, too. Default: half of that.
+    pub pinned_memory_bytes_max: u64,
+    /// Bytes of table files that old snapshots alone may hold; beyond, the oldest of them end with
+    /// `SnapshotTooOld`. Default 8 GiB.
+    pub pinned_disk_bytes_max: u64,
     /// How long a writer is held back at most before it is told `Stalled`. Default 30 s.
     pub stall_wait_max: Duration,
     /// Runs in level 0 from which writers are slowed down. Default 12.
@@ -78,6 +81,9 @@ pub struct LsmOptions {
     /// [`crate::Engine::compact`] run them, in the caller's thread, and writers are not held back:
     /// for tools and tests. Default on.
     pub background: bool,
+    /// Fault points for tests; none by default.
+    #[doc(hidden)]
+    pub hooks: crate::Hooks,
 }
 
 impl LsmOptions {
@@ -95,7 +101,8 @@ impl LsmOptions {
         Self {
             memory,
             free_bytes_min: 64 << 20,
-            pinned_bytes_max: 8 << 30,
+            pinned_memory_bytes_max: memory.memtables_bytes_max / 2,
+            pinned_disk_bytes_max: 8 << 30,
             stall_wait_max: Duration::from_secs(30),
             level0_runs_soft: 12,
             level0_runs_hard: 32,
@@ -104,6 +111,7 @@ impl LsmOptions {
             retry_pause: Duration::from_millis(200),
             free_space_pause: Duration::from_millis(500),
             background: true,
+            hooks: crate::Hooks::default(),
         }
     }
 }

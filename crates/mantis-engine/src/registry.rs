@@ -94,7 +94,7 @@ impl Registry {
 }
 
 /// The part that this thread uses.
-fn home_shard() -> usize {
+pub(crate) fn home_shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static HOME: Cell<usize> = const { Cell::new(usize::MAX) };

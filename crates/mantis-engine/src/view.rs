@@ -22,6 +22,8 @@ pub(crate) trait Tables: Send + Sync + fmt::Debug {
     fn get(&self, key: &[u8]) -> Result<Option<Slice>, EngineError>;
     /// The records of a range, deletes left out.
     fn rows(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> TableRows;
+    /// Ids and sizes of its files.
+    fn files(&self) -> Vec<(u64, u64)>;
 }
 
 /// Memtables and tables of one moment.
@@ -32,6 +34,8 @@ pub(crate) struct View {
     pub(crate) sealed: Vec<Arc<Memtable>>,
     /// `None` while there are no tables.
     pub(crate) tables: Option<Arc<dyn Tables>>,
+    /// Bulk loads that the tables hold.
+    pub(crate) loads: u64,
 }
 
 /// What the view says about a key without reading tables.
@@ -171,7 +175,7 @@ impl fmt::Debug for CurrentView {
 }
 
 /// A moment of the engine that never changes. It holds the memtables and tables of that moment:
-/// cheap to take and to clone, but not to be kept for ever (`LsmOptions::pinned_bytes_max`).
+/// cheap to take and to clone, but not to be kept for ever (`LsmOptions::pinned_disk_bytes_max`).
 pub struct Snapshot {
     held: Arc<HeldView>,
     seq: Seq,

@@ -33,6 +33,11 @@ impl Collector {
         }
     }
 
+    /// Whether a walk has begun and not come to its end.
+    pub(crate) fn under_way(&self) -> bool {
+        self.walk.lock().after.is_some()
+    }
+
     /// One step; true when the walk has come to the end.
     pub(crate) fn step(&self, shared: &Shared) -> bool {
         self.walk.lock().step(shared)

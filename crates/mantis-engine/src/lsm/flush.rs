@@ -1,0 +1,218 @@
+//! Flushing: the oldest sealed memtable becomes a run of tables, together with the replay mark.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use lsm_tree::Slice;
+use mantis_env::{Step, Task};
+use mantis_types::{Seq, stamp_seq};
+
+use super::hooks::{Defect, Point};
+use super::shared::Shared;
+use super::tree::{Ingest, MARK_KEY};
+use crate::EngineError;
+use crate::memtable::Memtable;
+
+/// Pause while the oldest memtable has commits that are not visible yet.
+const PAUSE_INVISIBLE: Duration = Duration::from_millis(1);
+
+/// What a try to flush did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// There is no sealed memtable.
+    Nothing,
+    /// It has commits that are not visible, or not in the log, yet.
+    NotYet,
+    /// One memtable is in tables now.
+    One,
+}
+
+/// The background task that flushes. There is one for each engine.
+#[derive(Debug)]
+pub(super) struct Flusher {
+    shared: Arc<Shared>,
+    looked_at_disk: Duration,
+}
+
+impl Flusher {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            looked_at_disk: Duration::ZERO,
+        }
+    }
+
+    fn look_at_disk(&mut self) {
+        let now = self.shared.env.clock().monotonic();
+        let pause = self.shared.options.free_space_pause;
+        if now.saturating_sub(self.looked_at_disk) >= pause {
+            self.looked_at_disk = now;
+            self.shared.look_at_free_space();
+        }
+    }
+}
+
+impl Task for Flusher {
+    fn step(&mut self) -> Step {
+        self.look_at_disk();
+        match self.shared.flush_oldest() {
+            Ok(Flushed::One) => Step::Again,
+            Ok(Flushed::NotYet) => Step::Wait(PAUSE_INVISIBLE),
+            Ok(Flushed::Nothing) => Step::Wait(self.shared.options.free_space_pause),
+            Err(_) => Step::Wait(self.shared.options.retry_pause),
+        }
+    }
+}
+
+impl Shared {
+    /// Flushes the oldest sealed memtable. A failure is counted, keeps the memtable and its error
+    /// is for the caller; the next call tries again.
+    pub(super) fn flush_oldest(&self) -> Result<Flushed, EngineError> {
+        let flushing = self.flushing.lock();
+        let view = self.view.load();
+        let Some(memtable) = view.sealed.last() else {
+            return Ok(Flushed::Nothing);
+        };
+        let end = memtable.end();
+        let visible = self.horizon.get() >= end.prev();
+        if !visible && !self.options.hooks.has(Defect::FlushInvisible) {
+            return Ok(Flushed::NotYet);
+        }
+        if !self.log_has(end.prev()) {
+            return Ok(Flushed::NotYet);
+        }
+        let flushed = self.flush_memtable(memtable, end);
+        drop(flushing);
+        self.pressure.flush_ended(&flushed);
+        if flushed.is_err() {
+            self.counts.flush_failures.fetch_add(1, Relaxed);
+        }
+        self.remove_partial_files();
+        flushed.map(|()| Flushed::One)
+    }
+
+    fn flush_memtable(&self, memtable: &Arc<Memtable>, end: Seq) -> Result<(), EngineError> {
+        if memtable.is_empty() {
+            // Commits without a change: the log keeps them, nothing needs a table.
+            return self.refresh(Some(memtable));
+        }
+        let writing = self.writers.read();
+        let first_id = self.store.next_table_id();
+        let written = self.write_tables(memtable, end);
+        let bytes = match written {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.partial.suspect(first_id..self.store.next_table_id());
+                drop(writing);
+                if self.options.hooks.has(Defect::DropUnflushed) {
+                    self.refresh(Some(memtable))?;
+                }
+                return Err(error);
+            }
+        };
+        drop(writing);
+        self.partial.supersede();
+        let keep = self.options.hooks.has(Defect::KeepFlushed);
+        self.refresh((!keep).then_some(memtable))?;
+        self.flushed_below(end);
+        self.counts.flushes.fetch_add(1, Relaxed);
+        self.counts.flushed_bytes.fetch_add(bytes, Relaxed);
+        if !self.options.hooks.has(Defect::NoMaintenance) {
+            // The tables are safe: old manifests that stay are removed next time, or at opening.
+            drop(self.store.maintain());
+        }
+        self.reach(Point::FlushDone)?;
+        self.wake_compactor();
+        Ok(())
+    }
+
+    /// Writes the newest version of each key, and the mark; durable and part of the tree together.
+    fn write_tables(&self, memtable: &Memtable, end: Seq) -> Result<u64, EngineError> {
+        let mark = Slice::from(end.get().to_le_bytes());
+        let apart = self.options.hooks.has(Defect::MarkAfterwards);
+        let mut ingest = self.store.ingest()?;
+        self.reach(Point::FlushBegun)?;
+        if !apart {
+            // The smallest key there is.
+            ingest.put(&Slice::from(MARK_KEY), &mark)?;
+        }
+        let bytes = self.write_versions(memtable, &mut ingest)?;
+        self.reach(Point::FlushWritten)?;
+        ingest.finish()?;
+        self.reach(Point::FlushFinished)?;
+        if apart {
+            let mut ingest = self.store.ingest()?;
+            ingest.put(&Slice::from(MARK_KEY), &mark)?;
+            ingest.finish()?;
+        }
+        Ok(bytes)
+    }
+
+    fn write_versions(
+        &self,
+        memtable: &Memtable,
+        ingest: &mut Ingest<'_>,
+    ) -> Result<u64, EngineError> {
+        let hooks = &self.options.hooks;
+        let mut bytes = 0;
+        let mut last: Option<crate::memtable::VersionEntry<'_>> = None;
+        for version in memtable.versions.iter() {
+            let key = version.key();
+            if last.as_ref().is_some_and(|l| l.key().same_key(key)) {
+                continue;
+            }
+            let value = version.value();
+            bytes += (key.key().len() + value.len()) as u64;
+            if !value.is_empty() && hooks.has(Defect::RecordsWithoutSeq) {
+                let mut record = value.to_vec();
+                stamp_seq(&mut record, Seq::ZERO);
+                ingest.put(key.key(), &Slice::from(record))?;
+            } else if !value.is_empty() {
+                ingest.put(key.key(), value)?;
+            } else if !hooks.has(Defect::FlushWithoutDeletes) {
+                ingest.delete(key.key())?;
+            }
+            last = Some(version);
+        }
+        Ok(bytes)
+    }
+
+    /// Seals the active memtable and flushes until it is in tables, in the caller's thread.
+    pub(super) fn flush_all(&self) -> Result<(), EngineError> {
+        let Some(end) = self.seal_for_flush() else {
+            return Ok(());
+        };
+        let clock = self.env.clock();
+        let started = clock.monotonic();
+        while self.oldest_unflushed().is_some_and(|start| start < end) {
+            match self.flush_oldest()? {
+                Flushed::One => {}
+                Flushed::Nothing => return Ok(()),
+                Flushed::NotYet => {
+                    let waited = clock.monotonic().saturating_sub(started);
+                    if waited > self.options.stall_wait_max {
+                        return Err(EngineError::Stalled);
+                    }
+                    clock.sleep(PAUSE_INVISIBLE);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn oldest_unflushed(&self) -> Option<Seq> {
+        self.view
+            .load()
+            .sealed
+            .last()
+            .map(|memtable| memtable.start())
+    }
+
+    pub(super) fn reach(&self, point: Point) -> Result<(), EngineError> {
+        self.options
+            .hooks
+            .reach(point)
+            .map_err(|error| EngineError::io("a fault point", error))
+    }
+}

@@ -1,0 +1,110 @@
+//! What only old snapshots hold, and the limit on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::LsmOptions;
+use crate::view::{HeldView, View};
+
+/// Views that were replaced and may still be held, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Pinned {
+    /// Guards the list. Longest hold: looking through all held views.
+    retired: Mutex<Vec<Retired>>,
+    memory_bytes: AtomicU64,
+    disk_bytes: AtomicU64,
+    ended: AtomicU64,
+}
+
+struct Retired(Weak<HeldView>);
+
+impl std::fmt::Debug for Retired {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Retired({} holders)", self.0.strong_count())
+    }
+}
+
+impl Pinned {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn retire(&self, view: &Arc<HeldView>) {
+        let mut retired = self.retired.lock();
+        retired.retain(|r| r.0.strong_count() > 0);
+        retired.push(Retired(Arc::downgrade(view)));
+    }
+
+    /// Counts what is held beside the current view; ends the oldest views while it is too much.
+    pub(super) fn account(&self, current: &View, options: &LsmOptions) {
+        let mut retired = self.retired.lock();
+        retired.retain(|r| r.0.strong_count() > 0);
+        let mut held: Vec<Arc<HeldView>> = retired.iter().filter_map(|r| r.0.upgrade()).collect();
+        loop {
+            let views = held.iter().filter_map(|h| h.load());
+            let (memory, disk) = beside(current, views);
+            self.memory_bytes.store(memory, SeqCst);
+            self.disk_bytes.store(disk, SeqCst);
+            let fits =
+                memory <= options.pinned_memory_bytes_max && disk <= options.pinned_disk_bytes_max;
+            if fits || held.is_empty() {
+                return;
+            }
+            let oldest = held.remove(0);
+            if oldest.load().is_some() {
+                oldest.end();
+                self.ended.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// Tables that held views may still read.
+    pub(super) fn tables(&self) -> BTreeSet<u64> {
+        let retired = self.retired.lock();
+        let views = retired.iter().filter_map(|r| r.0.upgrade()?.load());
+        views
+            .flat_map(|view| files(&view))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Bytes of memory and of disk.
+    pub(super) fn bytes(&self) -> [u64; 2] {
+        [self.memory_bytes.load(SeqCst), self.disk_bytes.load(SeqCst)]
+    }
+
+    pub(super) fn ended(&self) -> u64 {
+        self.ended.load(Relaxed)
+    }
+}
+
+fn files(view: &View) -> Vec<(u64, u64)> {
+    view.tables
+        .as_ref()
+        .map_or_else(Vec::new, |tables| tables.files())
+}
+
+/// Bytes of memtables and tables that the views hold and the current one does not.
+fn beside(current: &View, views: impl Iterator<Item = Arc<View>>) -> (u64, u64) {
+    let mut memtables = BTreeMap::new();
+    let mut tables = BTreeMap::new();
+    for view in views {
+        for memtable in std::iter::once(&view.active).chain(&view.sealed) {
+            memtables.insert(memtable.start(), memtable.bytes());
+        }
+        tables.extend(files(&view));
+    }
+    for memtable in std::iter::once(&current.active).chain(&current.sealed) {
+        memtables.remove(&memtable.start());
+    }
+    for (id, _) in files(current) {
+        tables.remove(&id);
+    }
+    (memtables.values().sum(), tables.values().sum())
+}

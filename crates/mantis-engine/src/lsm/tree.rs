@@ -1,0 +1,468 @@
+//! The only file that names lsm-tree's tree and its doc-hidden items.
+//!
+//! What is used beyond the documented surface of `=3.1.10`: `current_version` and its levels, runs
+//! and tables with `Table::get`, `Table::scan`, `path`, `metadata`, `checksum`; `latest_version` and
+//! `create_internal_range`; `maintenance`; the hash of its bloom filters; `metrics`. An upgrade is
+//! decided by the conformance suite and by the tests of the contract.
+//!
+//! The tree is a store of immutable tables and nothing more: it never gets `insert` or `remove`, its
+//! own counter of sequence numbers is private to this file and has nothing to do with our Seqs.
+
+use std::fmt;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lsm_tree::compaction::Leveled;
+use lsm_tree::config::{
+    BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy,
+};
+use lsm_tree::table::filter::standard_bloom::Builder as BloomBuilder;
+use lsm_tree::{
+    AbstractTree, AnyIngestion, AnyTree, Cache, CompressionType, Config, DescriptorTable,
+    KvSeparationOptions, SequenceNumberCounter, Slice, Tree,
+};
+use mantis_types::Seq;
+
+use super::hooks::{Defect, Hooks};
+use crate::view::{TableRows, Tables};
+use crate::{EngineError, FileKind, LsmOptions};
+
+/// Newer than every number that the tree gives out: tables are always read whole.
+const EVERYTHING: u64 = u64::MAX >> 1;
+/// Bits of a bloom filter for each key: 1 % false positives.
+const BLOOM_BITS: f32 = 10.0;
+/// How often two reads of the tree's state may disagree before that is an error.
+const STATE_READS_MAX: usize = 1000;
+/// The reserved key of the replay mark: database 0, space Meta, owner 1.
+pub(crate) const MARK_KEY: &[u8] = b"\x00\x01\x01replay";
+
+type GetFn = Box<dyn Fn(&[u8]) -> lsm_tree::Result<Option<Slice>> + Send + Sync>;
+type RowsFn = Box<dyn Fn(Bound<&[u8]>, Bound<&[u8]>) -> TableRows + Send + Sync>;
+type ScanFn = Box<dyn Fn() -> lsm_tree::Result<TableScan> + Send + Sync>;
+/// All entries of one table file, read past the caches: key, record or `None` for a delete.
+pub(crate) type TableScan =
+    Box<dyn Iterator<Item = lsm_tree::Result<(Slice, Option<Slice>)>> + Send>;
+
+/// The immutable tables of one engine.
+pub(crate) struct TableStore {
+    any: AnyTree,
+    tree: Tree,
+    dir: PathBuf,
+    cache: Arc<Cache>,
+    table_bytes: u64,
+    hooks: Hooks,
+}
+
+impl TableStore {
+    /// Opens or creates the tables in `dir` and removes files that no version names.
+    pub(crate) fn open(dir: &Path, options: &LsmOptions) -> Result<Self, EngineError> {
+        let hooks = options.hooks.clone();
+        // Sequence numbers of the tree are physical: they order versions of tables, nothing else.
+        let counter = SequenceNumberCounter::new(1);
+        let visible = SequenceNumberCounter::default();
+        let cache = Arc::new(Cache::with_capacity_bytes(options.memory.block_cache_bytes));
+        let filters = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(BLOOM_BITS));
+        let separation = hooks
+            .has(Defect::KeyValueSeparation)
+            .then(KvSeparationOptions::default);
+        let any = Config::new(dir, counter.clone(), visible)
+            .use_cache(Arc::clone(&cache))
+            .use_descriptor_table(Some(Arc::new(DescriptorTable::new(options.open_files_max))))
+            .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+            .filter_policy(FilterPolicy::all(filters))
+            // Pinned blocks would stand outside the budget: they go through the cache instead.
+            .filter_block_pinning_policy(PinningPolicy::disabled())
+            .index_block_pinning_policy(PinningPolicy::disabled())
+            .with_kv_separation(separation)
+            .open()
+            .map_err(|error| damage("opening the tables", error))?;
+        let AnyTree::Standard(tree) = any.clone() else {
+            return Err(EngineError::Unsupported("a tree with separated values"));
+        };
+        if !hooks.has(Defect::CounterFromStart) {
+            // Otherwise new tables would be older than the old ones.
+            counter.fetch_max(
+                tree.get_highest_persisted_seqno()
+                    .map_or(1, |seqno| seqno + 1),
+            );
+        }
+        let table_bytes = options.table_bytes;
+        Ok(Self {
+            any,
+            tree,
+            dir: dir.to_owned(),
+            cache,
+            table_bytes,
+            hooks,
+        })
+    }
+
+    /// The tables of this moment, to be held and read for as long as one likes.
+    pub(crate) fn current(&self) -> Result<TableSet, EngineError> {
+        if self.hooks.has(Defect::ReadThroughTree) {
+            return Ok(self.through_tree());
+        }
+        for _ in 0..STATE_READS_MAX {
+            let version = self.tree.current_version();
+            let state = self.tree.get_version_history_lock().latest_version();
+            // The two are read one after the other: take them only if nothing came between.
+            if self.tree.current_version().id() != version.id() {
+                continue;
+            }
+            let files = version.iter_tables().map(|table| TableFile {
+                id: table.id(),
+                path: PathBuf::clone(&table.path),
+                bytes: table.metadata.file_size,
+                entries: table.metadata.item_count,
+                checksum: table.checksum().into_u128(),
+                scan: {
+                    let table = table.clone();
+                    Box::new(move || {
+                        let entries = table.scan()?.map(|entry| {
+                            entry.map(|e| {
+                                let record = (!e.is_tombstone()).then(|| e.value.clone());
+                                (e.key.user_key, record)
+                            })
+                        });
+                        Ok(Box::new(entries))
+                    })
+                },
+            });
+            let files: Vec<TableFile> = files.collect();
+            let runs = version.iter_levels().flat_map(|level| level.iter());
+            let runs = runs
+                .map(|run| run.iter().map(|table| table.id()).collect())
+                .collect();
+            let version_id = version.id();
+            let get = move |key: &[u8]| {
+                let hash = BloomBuilder::get_hash(key);
+                let runs = version.iter_levels().flat_map(|level| level.iter());
+                for table in runs.filter_map(|run| run.get_for_key(key)) {
+                    if let Some(found) = table.get(key, EVERYTHING, hash)? {
+                        return Ok((!found.is_tombstone()).then_some(found.value));
+                    }
+                }
+                Ok(None)
+            };
+            let rows = move |from: Bound<&[u8]>, to: Bound<&[u8]>| -> TableRows {
+                let range = (from.map(Slice::from), to.map(Slice::from));
+                let entries = Tree::create_internal_range::<Slice, _>(
+                    state.clone(),
+                    &range,
+                    EVERYTHING,
+                    None,
+                );
+                Box::new(entries.map(|entry| {
+                    let entry = entry.map_err(|error| damage("reading a table", error))?;
+                    Ok((entry.key.user_key, entry.value))
+                }))
+            };
+            return Ok(TableSet {
+                version_id,
+                files,
+                runs,
+                get: Box::new(get),
+                rows: Box::new(rows),
+            });
+        }
+        Err(EngineError::Internal(
+            "the list of tables does not stand still".to_owned(),
+        ))
+    }
+
+    /// What rule 3 of the contract forbids: the tree's own reads, which wait for its locks.
+    fn through_tree(&self) -> TableSet {
+        let (for_get, for_rows) = (self.tree.clone(), self.tree.clone());
+        TableSet {
+            version_id: 0,
+            files: Vec::new(),
+            runs: Vec::new(),
+            get: Box::new(move |key| for_get.get(key, EVERYTHING)),
+            rows: Box::new(move |from, to| {
+                let range = (from.map(Slice::from), to.map(Slice::from));
+                let entries = for_rows.create_range::<Slice, _>(&range, EVERYTHING, None);
+                Box::new(entries.map(|e| e.map_err(|error| damage("reading a table", error))))
+            }),
+        }
+    }
+
+    /// Begins a run of new tables above all others. Something must be written into it: an empty one
+    /// leaves an empty file behind.
+    pub(crate) fn ingest(&self) -> Result<Ingest<'_>, EngineError> {
+        let writer = self
+            .any
+            .ingestion()
+            .map_err(|error| damage("creating a table", error))?;
+        Ok(Ingest { writer, last: None })
+    }
+
+    /// Ids of tables from here on have not been given out yet.
+    pub(crate) fn next_table_id(&self) -> u64 {
+        self.any.next_table_id()
+    }
+
+    /// One round of levelled compaction; whether it changed anything.
+    pub(crate) fn compact_once(&self) -> Result<bool, EngineError> {
+        let before = self.tree.current_version().id();
+        let strategy = Leveled::default().with_table_target_size(self.table_bytes);
+        let done = self.tree.compact(Arc::new(strategy), self.threshold());
+        self.changed_since(before, done)
+    }
+
+    /// Merges everything into one run; whether it changed anything.
+    pub(crate) fn compact_all(&self) -> Result<bool, EngineError> {
+        let before = self.tree.current_version().id();
+        let done = self.tree.major_compact(self.table_bytes, self.threshold());
+        self.changed_since(before, done)
+    }
+
+    fn changed_since(&self, before: u64, done: lsm_tree::Result<()>) -> Result<bool, EngineError> {
+        let changed = self.tree.current_version().id() != before;
+        match done {
+            Ok(()) => Ok(changed),
+            // The new tables are installed, only old manifests could not be tidied up: not a
+            // failure, the next maintenance removes them.
+            Err(_) if changed => Ok(true),
+            Err(error) => Err(damage("merging tables", error)),
+        }
+    }
+
+    /// Versions inside tables are never needed: old snapshots hold old tables.
+    fn threshold(&self) -> u64 {
+        if self.hooks.has(Defect::KeepTableVersions) {
+            0
+        } else {
+            EVERYTHING
+        }
+    }
+
+    /// Lets go of the tree's own history of versions, and of their manifests on disk.
+    pub(crate) fn maintain(&self) -> Result<(), EngineError> {
+        let mut history = self.tree.get_version_history_lock();
+        let done = history.maintenance(&self.dir, EVERYTHING);
+        done.map_err(|error| damage("removing old manifests", error))
+    }
+
+    /// The first Seq that the tables do not hold, as the newest flush wrote it.
+    pub(crate) fn replay_mark(&self, tables: &TableSet) -> Result<Seq, EngineError> {
+        let Some(mark) = tables.get(MARK_KEY)? else {
+            return Ok(Seq::new(1));
+        };
+        let mark = <[u8; 8]>::try_from(&mark[..]).map_err(|_| EngineError::Corrupt {
+            file: FileKind::Table,
+            source: None,
+        })?;
+        Ok(Seq::new(u64::from_le_bytes(mark)))
+    }
+
+    /// Reads the manifest of `tables` while nothing can replace it: name and bytes of its file and
+    /// of the file that names it. `None` when the tables have moved on meanwhile.
+    pub(crate) fn manifest_of(
+        &self,
+        tables: &TableSet,
+    ) -> Result<Option<[(String, Vec<u8>); 2]>, EngineError> {
+        let history = self.tree.get_version_history_lock();
+        let read = |name: &str| {
+            std::fs::read(self.dir.join(name))
+                .map_err(|error| EngineError::io("reading the manifest", error))
+        };
+        let current = read(super::manifest::CURRENT)?;
+        let name = format!("v{}", tables.version_id);
+        let matches = super::manifest::version_of(&current) == Some(tables.version_id);
+        let files = matches.then(|| Ok([(name.clone(), read(&name)?), named_current(current)]));
+        drop(history);
+        files.transpose()
+    }
+
+    pub(crate) fn figures(&self) -> TreeFigures {
+        let metrics = self.tree.metrics();
+        TreeFigures {
+            level0_runs: self.tree.l0_run_count(),
+            disk_bytes: self.tree.disk_space(),
+            tables: self.tree.table_count(),
+            entries: self.tree.approximate_len() as u64,
+            block_hits: metrics.block_load_cached_count() as u64,
+            block_misses: metrics.block_load_io_count() as u64,
+            filter_skips: metrics.io_skipped_by_filter() as u64,
+            cache_bytes: self.cache.size(),
+            history: self.tree.version_free_list_len(),
+        }
+    }
+
+    pub(crate) fn level0_runs(&self) -> usize {
+        self.tree.l0_run_count()
+    }
+
+    /// Whether the tree's own memtables are empty, as the contract wants them for ever.
+    #[doc(hidden)]
+    pub(crate) fn own_memtables_are_empty(&self) -> bool {
+        self.tree.active_memtable().is_empty() && self.tree.sealed_memtable_count() == 0
+    }
+
+    /// What rule 1 of the contract forbids.
+    pub(crate) fn write_by_hand(&self, key: &[u8]) {
+        self.tree.insert(key, b"by hand", 1);
+    }
+
+    /// Keeps the lock that `finish` holds, for as long as `while_held` runs (tests).
+    #[cfg(test)]
+    pub(crate) fn with_version_lock(&self, while_held: impl FnOnce()) {
+        let history = self.tree.get_version_history_lock();
+        while_held();
+        drop(history);
+    }
+}
+
+fn named_current(bytes: Vec<u8>) -> (String, Vec<u8>) {
+    (super::manifest::CURRENT.to_owned(), bytes)
+}
+
+impl fmt::Debug for TableStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableStore")
+            .field("tables", &self.tree.table_count())
+            .finish()
+    }
+}
+
+/// Figures of the tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TreeFigures {
+    pub(crate) level0_runs: usize,
+    pub(crate) disk_bytes: u64,
+    pub(crate) tables: usize,
+    pub(crate) entries: u64,
+    pub(crate) block_hits: u64,
+    pub(crate) block_misses: u64,
+    pub(crate) filter_skips: u64,
+    pub(crate) cache_bytes: u64,
+    /// Old versions that the tree still remembers.
+    pub(crate) history: usize,
+}
+
+/// One table file of a set.
+pub(crate) struct TableFile {
+    pub(crate) id: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
+    /// xxh3 (128 bits) of the whole file, as the manifest has it.
+    pub(crate) checksum: u128,
+    scan: ScanFn,
+}
+
+impl TableFile {
+    /// Reads every entry from the file, past the caches.
+    pub(crate) fn scan(&self) -> Result<TableScan, EngineError> {
+        (self.scan)().map_err(|error| damage("reading a table", error))
+    }
+}
+
+impl fmt::Debug for TableFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableFile")
+            .field("id", &self.id)
+            .field("bytes", &self.bytes)
+            .finish()
+    }
+}
+
+/// The tables of one moment. While it is held, its files stay on disk.
+pub(crate) struct TableSet {
+    pub(crate) version_id: u64,
+    pub(crate) files: Vec<TableFile>,
+    /// Table ids by run, newest run first.
+    pub(crate) runs: Vec<Vec<u64>>,
+    get: GetFn,
+    rows: RowsFn,
+}
+
+impl Tables for TableSet {
+    fn get(&self, key: &[u8]) -> Result<Option<Slice>, EngineError> {
+        (self.get)(key).map_err(|error| damage("reading a table", error))
+    }
+
+    fn rows(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> TableRows {
+        (self.rows)(from, to)
+    }
+
+    fn files(&self) -> Vec<(u64, u64)> {
+        self.files
+            .iter()
+            .map(|file| (file.id, file.bytes))
+            .collect()
+    }
+}
+
+impl fmt::Debug for TableSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableSet")
+            .field("version", &self.version_id)
+            .field("tables", &self.files.len())
+            .finish()
+    }
+}
+
+/// A run of tables that is being written. The tree panics on keys that are empty, too long, doubled
+/// or out of order: they are refused here.
+pub(crate) struct Ingest<'s> {
+    writer: AnyIngestion<'s>,
+    last: Option<Slice>,
+}
+
+impl Ingest<'_> {
+    pub(crate) fn put(&mut self, key: &Slice, value: &Slice) -> Result<(), EngineError> {
+        self.check(key)?;
+        let done = self.writer.write(key.clone(), value.clone());
+        done.map_err(|error| damage("writing a table", error))
+    }
+
+    pub(crate) fn delete(&mut self, key: &Slice) -> Result<(), EngineError> {
+        self.check(key)?;
+        let done = self.writer.write_tombstone(key.clone());
+        done.map_err(|error| damage("writing a table", error))
+    }
+
+    /// Makes the tables durable and part of the tree, all together. After an error they may be part
+    /// of it on disk all the same.
+    pub(crate) fn finish(self) -> Result<(), EngineError> {
+        if self.last.is_none() {
+            return Err(EngineError::Internal(
+                "a run of tables without an entry".to_owned(),
+            ));
+        }
+        self.writer
+            .finish()
+            .map_err(|error| damage("finishing a table", error))
+    }
+
+    fn check(&mut self, key: &Slice) -> Result<(), EngineError> {
+        EngineError::check_key(key)?;
+        if self.last.as_ref().is_some_and(|last| last >= key) {
+            return Err(EngineError::Internal(
+                "keys of a table are out of order".to_owned(),
+            ));
+        }
+        self.last = Some(key.clone());
+        Ok(())
+    }
+}
+
+/// What an error of the tree means to us.
+pub(crate) fn damage(action: &'static str, error: lsm_tree::Error) -> EngineError {
+    match error {
+        lsm_tree::Error::Io(source) if source.kind() == io::ErrorKind::UnexpectedEof => {
+            EngineError::Corrupt {
+                file: FileKind::Table,
+                source: Some(Box::new(source)),
+            }
+        }
+        lsm_tree::Error::Io(source) => EngineError::io(action, source),
+        other => EngineError::Corrupt {
+            file: FileKind::Table,
+            source: Some(Box::new(other)),
+        },
+    }
+}
