@@ -1,0 +1,107 @@
+//! How a log is opened.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mantis_types::Seq;
+
+use crate::LogError;
+use crate::archive::Archive;
+use crate::layout::HEADER_BLOCK;
+
+/// Called with the durable Seq each time it has moved.
+pub type DurableHook = Arc<dyn Fn(Seq) + Send + Sync>;
+
+/// Options of [`crate::Log::open`].
+#[derive(Clone)]
+pub struct LogOptions {
+    /// Size of a segment file in bytes. Default 64 MiB, at least 8 KiB. Less is taken while the
+    /// disk is nearly full; a record that is larger gets a segment of its own size.
+    pub segment_bytes: u64,
+    /// Longest time that a record stays off the disk when nobody asks for a sync. Default 100 ms.
+    pub interval: Duration,
+    /// What to do about damage. Default: refuse to open.
+    pub mode: RecoveryMode,
+    /// Called by the thread that moved the durable mark, before those who wait for it are woken.
+    /// Must be short and must not call `sync` or `write`. Default: none.
+    pub on_durable: Option<DurableHook>,
+    /// Takes a copy of each finished segment before it may be recycled. Default: none.
+    pub archive: Option<Arc<dyn Archive>>,
+    /// Bytes that wait to be written at most; `admit` writes at the limit. Default 4 MiB.
+    pub buffer_bytes_max: u64,
+    /// The first Seq of a log that is made anew, and the first that must be there, whole, in one
+    /// that exists: what stands before it is not read at open. Default 1.
+    pub first_seq: Seq,
+    /// Whether a log is made when there is none. Default: yes; otherwise `Absent`.
+    pub create: bool,
+    /// Bytes kept aside so that a full disk can still take what was promised. Default 8 MiB.
+    pub reserve_bytes: u64,
+    /// Free bytes of the disk below which no segment is written ahead, and new records are refused
+    /// when the room at hand is used up. Default 16 MiB.
+    pub min_free_bytes: u64,
+}
+
+/// What to do about damage at open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecoveryMode {
+    /// Refuse, and say where it is.
+    #[default]
+    Strict,
+    /// Keep what is whole before the damage, put the rest aside and say what it was. Loses
+    /// acknowledged commits: only on explicit request.
+    Tolerant,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            interval: Duration::from_millis(100),
+            mode: RecoveryMode::Strict,
+            on_durable: None,
+            archive: None,
+            buffer_bytes_max: 4 << 20,
+            first_seq: Seq::new(1),
+            create: true,
+            reserve_bytes: 8 << 20,
+            min_free_bytes: 16 << 20,
+        }
+    }
+}
+
+impl LogOptions {
+    pub(crate) fn check(&self) -> Result<(), LogError> {
+        let bad = |option, why| Err(LogError::BadOption { option, why });
+        if self.segment_bytes < 2 * HEADER_BLOCK || self.segment_bytes % 512 != 0 {
+            return bad("segment_bytes", "at least 8192 and a multiple of 512");
+        }
+        if self.interval.is_zero() {
+            return bad("interval", "must not be zero");
+        }
+        if self.buffer_bytes_max == 0 {
+            return bad("buffer_bytes_max", "must not be zero");
+        }
+        if self.first_seq == Seq::ZERO {
+            return bad("first_seq", "Seqs begin at 1");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LogOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogOptions")
+            .field("segment_bytes", &self.segment_bytes)
+            .field("interval", &self.interval)
+            .field("mode", &self.mode)
+            .field("on_durable", &self.on_durable.is_some())
+            .field("archive", &self.archive)
+            .field("buffer_bytes_max", &self.buffer_bytes_max)
+            .field("first_seq", &self.first_seq)
+            .field("create", &self.create)
+            .field("reserve_bytes", &self.reserve_bytes)
+            .field("min_free_bytes", &self.min_free_bytes)
+            .finish()
+    }
+}
