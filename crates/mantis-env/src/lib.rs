@@ -30,6 +30,7 @@
 //! It is not: an asynchronous runtime, nor a place for sockets. Its limits: the simulated disk keeps
 //! files in memory and names in Unicode; a simulated task runs only when the test says so.
 
+mod bell;
 mod clock;
 mod env;
 mod fault;
@@ -38,6 +39,7 @@ mod rng;
 mod simulation;
 mod tasks;
 
+pub use bell::Bell;
 pub use clock::Clock;
 pub use env::Env;
 pub use fault::{Fault, FaultPlan, FaultyFs, OpKind};

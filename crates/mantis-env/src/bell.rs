@@ -1,0 +1,64 @@
+//! A bell: threads sleep on it until it is rung, and one system call wakes all of them.
+
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use rustix::io::Errno;
+use rustix::thread::futex;
+
+/// Wakes all who wait with one system call, where a condition variable would wake them one after
+/// the other through its lock. Nobody is woken for nothing: who has seen an older count does not
+/// sleep.
+#[derive(Debug, Default)]
+pub struct Bell {
+    rung: AtomicU32,
+}
+
+impl Bell {
+    /// How often it has been rung, modulo 2^32. To be taken before looking at what is waited for.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.rung.load(SeqCst)
+    }
+
+    /// Sleeps until the bell has been rung since `count`; may also return early.
+    pub fn wait(&self, count: u32) {
+        match futex::wait(&self.rung, futex::Flags::PRIVATE, count, None) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => unreachable!("a futex without a timeout answered {error}"),
+        }
+    }
+
+    /// Rings: all who wait go on.
+    pub fn ring(&self) {
+        self.rung.fetch_add(1, SeqCst);
+        let woken = futex::wake(&self.rung, futex::Flags::PRIVATE, u32::MAX >> 1);
+        woken.expect("waking on a word of one's own memory cannot fail");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn all_who_wait_are_woken_and_a_late_one_does_not_sleep() {
+        let bell = Arc::new(Bell::default());
+        let count = bell.count();
+        let wait = |_| {
+            let bell = Arc::clone(&bell);
+            std::thread::Builder::new().spawn(move || {
+                while bell.count() == count {
+                    bell.wait(count);
+                }
+            })
+        };
+        let threads: Vec<_> = (0..4).map(wait).collect();
+        bell.ring();
+        for thread in threads {
+            thread.unwrap().join().unwrap();
+        }
+        bell.wait(count);
+    }
+}
