@@ -11,6 +11,8 @@ impl Access {
     /// Grants access. To be called by `mantis-session`, and by tests of the models.
     #[must_use]
     pub const fn grant() -> Self {
-        Self { _made_by_session: () }
+        Self {
+            _made_by_session: (),
+        }
     }
 }

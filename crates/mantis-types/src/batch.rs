@@ -37,7 +37,10 @@ impl WriteBatch {
         let mut count = 0;
         while let Some(op) = ops.try_next()? {
             if op.0.len() > KEY_BYTES_MAX {
-                return Err(CodecError::KeyTooLong { len: op.0.len(), max: KEY_BYTES_MAX });
+                return Err(CodecError::KeyTooLong {
+                    len: op.0.len(),
+                    max: KEY_BYTES_MAX,
+                });
             }
             if last.is_some_and(|l| l >= op.0) {
                 return Err(CodecError::Unsorted);
@@ -48,7 +51,10 @@ impl WriteBatch {
         if ops.rest.is_empty() {
             Ok(Self { bytes, count })
         } else {
-            Err(CodecError::TooLong { len: bytes.len(), max: bytes.len() - ops.rest.len() })
+            Err(CodecError::TooLong {
+                len: bytes.len(),
+                max: bytes.len() - ops.rest.len(),
+            })
         }
     }
 
@@ -67,9 +73,15 @@ impl WriteBatch {
     /// The changes in key order: an encoded key, and the new record or `None` for a delete.
     #[must_use]
     pub fn ops(&self) -> BatchOps<'_> {
-        BatchOps { rest: self.bytes.get(COUNT_LEN..).unwrap_or_default(), left: self.count }
+        BatchOps {
+            rest: self.bytes.get(COUNT_LEN..).unwrap_or_default(),
+            left: self.count,
+        }
     }
 }
+
+/// One change: an encoded key, and its new record or `None` for a delete.
+pub type BatchOp<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// The changes of a batch, read in place.
 #[derive(Clone, Debug)]
@@ -80,28 +92,37 @@ pub struct BatchOps<'a> {
 
 impl<'a> BatchOps<'a> {
     fn over(bytes: &'a [u8]) -> Result<Self, CodecError> {
-        let (count, rest) = bytes.split_first_chunk::<COUNT_LEN>().ok_or(CodecError::Truncated)?;
-        Ok(Self { rest, left: u32::from_le_bytes(*count) })
+        let (count, rest) = bytes
+            .split_first_chunk::<COUNT_LEN>()
+            .ok_or(CodecError::Truncated)?;
+        Ok(Self {
+            rest,
+            left: u32::from_le_bytes(*count),
+        })
     }
 
-    fn try_next(&mut self) -> Result<Option<(&'a [u8], Option<&'a [u8]>)>, CodecError> {
+    fn try_next(&mut self) -> Result<Option<BatchOp<'a>>, CodecError> {
         if self.left == 0 {
             return Ok(None);
         }
-        let (&[op, k0, k1], rest) =
-            self.rest.split_first_chunk::<3>().ok_or(CodecError::Truncated)?;
+        let (&[op, k0, k1], rest) = self
+            .rest
+            .split_first_chunk::<3>()
+            .ok_or(CodecError::Truncated)?;
         let key_len = usize::from(u16::from_le_bytes([k0, k1]));
         let (record_len, rest) = match op {
             OP_DELETE => (None, rest),
             OP_PUT => {
                 let (len, rest) = rest.split_first_chunk::<4>().ok_or(CodecError::Truncated)?;
-                let len = usize::try_from(u32::from_le_bytes(*len))
-                    .map_err(|_| CodecError::Truncated)?;
+                let len =
+                    usize::try_from(u32::from_le_bytes(*len)).map_err(|_| CodecError::Truncated)?;
                 (Some(len), rest)
             }
             other => return Err(CodecError::UnknownTag(other)),
         };
-        let (key, rest) = rest.split_at_checked(key_len).ok_or(CodecError::Truncated)?;
+        let (key, rest) = rest
+            .split_at_checked(key_len)
+            .ok_or(CodecError::Truncated)?;
         let (record, rest) = match record_len {
             None => (None, rest),
             Some(len) => {
@@ -116,7 +137,7 @@ impl<'a> BatchOps<'a> {
 }
 
 impl<'a> Iterator for BatchOps<'a> {
-    type Item = (&'a [u8], Option<&'a [u8]>);
+    type Item = BatchOp<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         // A WriteBatch is checked when it is made, so that an error here cannot happen.
@@ -147,7 +168,13 @@ impl WriteBatchBuilder {
     pub fn with_capacity(bytes: usize) -> Self {
         let mut buffer = Vec::with_capacity(bytes + COUNT_LEN);
         buffer.extend([0; COUNT_LEN]);
-        Self { bytes: buffer, count: 0, spans: Vec::new(), sorted: true, last_key: (0, 0) }
+        Self {
+            bytes: buffer,
+            count: 0,
+            spans: Vec::new(),
+            sorted: true,
+            last_key: (0, 0),
+        }
     }
 
     /// Deletes `key` (encoded).
@@ -184,7 +211,10 @@ impl WriteBatchBuilder {
         let record_start = self.bytes.len();
         let written = write_record(&mut self.bytes).and_then(|()| {
             let len = self.bytes.len() - record_start;
-            u32::try_from(len).map_err(|_| CodecError::TooLong { len, max: u32::MAX as usize })
+            u32::try_from(len).map_err(|_| CodecError::TooLong {
+                len,
+                max: u32::MAX as usize,
+            })
         });
         match written {
             Ok(len) => {
@@ -236,7 +266,10 @@ impl WriteBatchBuilder {
         if let Some(place) = self.bytes.first_chunk_mut::<COUNT_LEN>() {
             *place = self.count.to_le_bytes();
         }
-        WriteBatch { bytes: self.bytes, count: self.count }
+        WriteBatch {
+            bytes: self.bytes,
+            count: self.count,
+        }
     }
 
     fn push_key(&mut self, start: usize, key: &[u8]) {
@@ -251,7 +284,12 @@ impl WriteBatchBuilder {
     }
 
     fn sort(&mut self) {
-        let starts = self.spans.iter().map(|s| s.0).skip(1).chain([self.bytes.len()]);
+        let starts = self
+            .spans
+            .iter()
+            .map(|s| s.0)
+            .skip(1)
+            .chain([self.bytes.len()]);
         let mut ops: Vec<(&[u8], usize, &[u8])> = self
             .spans
             .iter()
@@ -279,8 +317,10 @@ impl WriteBatchBuilder {
 }
 
 fn key_len(key: &[u8]) -> Result<u16, CodecError> {
-    u16::try_from(key.len())
-        .map_err(|_| CodecError::KeyTooLong { len: key.len(), max: KEY_BYTES_MAX })
+    u16::try_from(key.len()).map_err(|_| CodecError::KeyTooLong {
+        len: key.len(),
+        max: KEY_BYTES_MAX,
+    })
 }
 
 #[cfg(test)]
@@ -288,7 +328,10 @@ mod tests {
     use super::*;
 
     fn ops(batch: &WriteBatch) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-        batch.ops().map(|(k, v)| (k.to_vec(), v.map(<[u8]>::to_vec))).collect()
+        batch
+            .ops()
+            .map(|(k, v)| (k.to_vec(), v.map(<[u8]>::to_vec)))
+            .collect()
     }
 
     fn op(key: &[u8], value: Option<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>) {
@@ -317,7 +360,10 @@ mod tests {
         let failed = builder.put_with(b"a", |_| Err(CodecError::Truncated));
         assert_eq!(failed, Err(CodecError::Truncated));
         builder.put(b"z", b"2").unwrap();
-        assert_eq!(ops(&builder.finish()), [op(b"m", Some(b"1")), op(b"z", Some(b"2"))]);
+        assert_eq!(
+            ops(&builder.finish()),
+            [op(b"m", Some(b"1")), op(b"z", Some(b"2"))]
+        );
     }
 
     #[test]
@@ -327,10 +373,16 @@ mod tests {
         builder.delete(b"b").unwrap();
         let good = builder.finish().as_bytes().to_vec();
         for len in 0..good.len() {
-            assert!(WriteBatch::from_log(good[..len].to_vec()).is_err(), "cut at {len}");
+            assert!(
+                WriteBatch::from_log(good[..len].to_vec()).is_err(),
+                "cut at {len}"
+            );
         }
         let longer = [good.clone(), vec![0]].concat();
-        assert!(matches!(WriteBatch::from_log(longer), Err(CodecError::TooLong { .. })));
+        assert!(matches!(
+            WriteBatch::from_log(longer),
+            Err(CodecError::TooLong { .. })
+        ));
         let mut swapped = good;
         swapped[4 + 7] = b'z';
         assert_eq!(WriteBatch::from_log(swapped), Err(CodecError::Unsorted));

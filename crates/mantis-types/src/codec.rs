@@ -74,7 +74,11 @@ pub fn decode_ordered(input: &[u8]) -> Result<(u64, &[u8]), CodecError> {
     let (digits, rest) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
     let number = digits.iter().fold(0_u64, |n, &b| (n << 8) | u64::from(b));
     let shortest = number > ONE_BYTE_MAX && digits.first().is_some_and(|&b| b != 0);
-    if shortest { Ok((number, rest)) } else { Err(CodecError::NotCanonical) }
+    if shortest {
+        Ok((number, rest))
+    } else {
+        Err(CodecError::NotCanonical)
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +99,10 @@ mod tests {
             let mut bytes = Vec::new();
             encode_ordered(n, &mut bytes);
             assert_eq!(decode_ordered(&bytes), Ok((n, &[][..])));
-            assert!(last.as_ref().is_none_or(|l| *l < bytes), "{n} sorts after its predecessor");
+            assert!(
+                last.as_ref().is_none_or(|l| *l < bytes),
+                "{n} sorts after its predecessor"
+            );
             last = Some(bytes);
         }
     }
@@ -103,7 +110,10 @@ mod tests {
     #[test]
     fn long_and_short_forms_are_refused() {
         assert_eq!(decode_ordered(&[0xF8, 0x05]), Err(CodecError::NotCanonical));
-        assert_eq!(decode_ordered(&[0xF9, 0x00, 0xFF]), Err(CodecError::NotCanonical));
+        assert_eq!(
+            decode_ordered(&[0xF9, 0x00, 0xFF]),
+            Err(CodecError::NotCanonical)
+        );
         assert_eq!(decode_ordered(&[0xFF, 1]), Err(CodecError::Truncated));
         assert_eq!(decode_ordered(&[]), Err(CodecError::Truncated));
     }

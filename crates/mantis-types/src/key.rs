@@ -85,7 +85,10 @@ impl Space {
     /// # Errors
     /// `UnknownTag` for a number that is not in use.
     pub fn from_tag(tag: u8) -> Result<Self, CodecError> {
-        Self::ALL.into_iter().find(|s| s.tag() == tag).ok_or(CodecError::UnknownTag(tag))
+        Self::ALL
+            .into_iter()
+            .find(|s| s.tag() == tag)
+            .ok_or(CodecError::UnknownTag(tag))
     }
 }
 
@@ -130,7 +133,10 @@ impl EncodedKey {
         key.bytes.extend_from_slice(user_key);
         let len = key.bytes.len();
         if len > KEY_BYTES_MAX {
-            return Err(CodecError::KeyTooLong { len, max: KEY_BYTES_MAX });
+            return Err(CodecError::KeyTooLong {
+                len,
+                max: KEY_BYTES_MAX,
+            });
         }
         Ok(key)
     }
@@ -142,7 +148,10 @@ impl EncodedKey {
         encode_ordered(u64::from(database.get()), &mut bytes);
         bytes.push(space.tag());
         encode_ordered(owner.get(), &mut bytes);
-        Self { prefix_len: bytes.len(), bytes }
+        Self {
+            prefix_len: bytes.len(),
+            bytes,
+        }
     }
 
     /// The encoded bytes.
@@ -207,7 +216,9 @@ mod tests {
     #[test]
     fn keys_order_by_database_space_owner_then_user_key() {
         let make = |d, s, o, k: &[u8]| {
-            EncodedKey::new(DatabaseId::new(d), s, OwnerId::new(o), k).unwrap().into_bytes()
+            EncodedKey::new(DatabaseId::new(d), s, OwnerId::new(o), k)
+                .unwrap()
+                .into_bytes()
         };
         let ordered = [
             make(1, Space::Meta, 9, b"z"),
@@ -231,13 +242,17 @@ mod tests {
     #[test]
     fn a_key_over_the_limit_is_refused() {
         let fits = vec![7; KEY_BYTES_MAX - 3];
-        let make = |k: &[u8]| {
-            EncodedKey::new(DatabaseId::DEFAULT, Space::Kv, OwnerId::new(1), k)
-        };
+        let make = |k: &[u8]| EncodedKey::new(DatabaseId::DEFAULT, Space::Kv, OwnerId::new(1), k);
         assert_eq!(make(&fits).unwrap().as_bytes().len(), KEY_BYTES_MAX);
         let over = [fits, vec![7]].concat();
         let refused = make(&over).unwrap_err();
-        assert_eq!(refused, CodecError::KeyTooLong { len: KEY_BYTES_MAX + 1, max: KEY_BYTES_MAX });
+        assert_eq!(
+            refused,
+            CodecError::KeyTooLong {
+                len: KEY_BYTES_MAX + 1,
+                max: KEY_BYTES_MAX
+            }
+        );
     }
 
     #[test]

@@ -41,7 +41,10 @@ impl ErrorKind {
     /// Whether the same call may succeed when it is simply made again.
     #[must_use]
     pub const fn retryable(self) -> bool {
-        matches!(self, Self::Conflict | Self::Timeout | Self::Exhausted | Self::Unavailable)
+        matches!(
+            self,
+            Self::Conflict | Self::Timeout | Self::Exhausted | Self::Unavailable
+        )
     }
 }
 

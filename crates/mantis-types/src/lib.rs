@@ -18,14 +18,14 @@ mod access;
 mod batch;
 mod codec;
 mod durability;
-mod kind;
 mod key;
+mod kind;
 mod limits;
 mod record;
 mod seq;
 
 pub use access::Access;
-pub use batch::{BatchOps, WriteBatch, WriteBatchBuilder};
+pub use batch::{BatchOp, BatchOps, WriteBatch, WriteBatchBuilder};
 pub use codec::{CodecError, decode_ordered, encode_ordered};
 pub use durability::Durability;
 pub use key::{DatabaseId, EncodedKey, KEY_BYTES_MAX, OwnerId, Space, prefix_end, split_key};

@@ -192,11 +192,28 @@ impl<'a> RecordBuilder<'a> {
     pub fn write(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
         let attributes = self.attributes()?;
         let mut flags = 0;
-        flags |= if self.expiry_ms.is_some() { FLAG_EXPIRY } else { 0 };
-        flags |= if self.modified_ms.is_some() { FLAG_MODIFIED } else { 0 };
-        flags |= if attributes.is_empty() { 0 } else { FLAG_ATTRIBUTES };
+        flags |= if self.expiry_ms.is_some() {
+            FLAG_EXPIRY
+        } else {
+            0
+        };
+        flags |= if self.modified_ms.is_some() {
+            FLAG_MODIFIED
+        } else {
+            0
+        };
+        flags |= if attributes.is_empty() {
+            0
+        } else {
+            FLAG_ATTRIBUTES
+        };
         out.reserve(FIXED_LEN + 16 + attributes.len() + payload.len());
-        out.extend([RECORD_VERSION, self.kind.tag(), self.content_type.code(), flags]);
+        out.extend([
+            RECORD_VERSION,
+            self.kind.tag(),
+            self.content_type.code(),
+            flags,
+        ]);
         out.extend(0_u64.to_le_bytes());
         if let Some(at) = self.expiry_ms {
             out.extend(at.to_le_bytes());
@@ -206,8 +223,10 @@ impl<'a> RecordBuilder<'a> {
         }
         if !attributes.is_empty() {
             let max = usize::from(u16::MAX);
-            let len = u16::try_from(attributes.len())
-                .map_err(|_| CodecError::TooLong { len: attributes.len(), max })?;
+            let len = u16::try_from(attributes.len()).map_err(|_| CodecError::TooLong {
+                len: attributes.len(),
+                max,
+            })?;
             out.extend(len.to_le_bytes());
             out.extend(attributes);
         }
@@ -219,8 +238,10 @@ impl<'a> RecordBuilder<'a> {
         let mut block = Vec::new();
         let mut put = |tag: u8, bytes: &[u8]| {
             let max = usize::from(u16::MAX);
-            let len = u16::try_from(bytes.len())
-                .map_err(|_| CodecError::TooLong { len: bytes.len(), max })?;
+            let len = u16::try_from(bytes.len()).map_err(|_| CodecError::TooLong {
+                len: bytes.len(),
+                max,
+            })?;
             block.push(tag);
             block.extend(len.to_le_bytes());
             block.extend_from_slice(bytes);
@@ -273,17 +294,31 @@ impl<'a> RecordView<'a> {
         }
         let kind = ValueKind::from_tag(kind)?;
         let seq = Seq::new(u64::from_le_bytes(input.take()?));
-        let expiry_ms =
-            if flags & FLAG_EXPIRY == 0 { None } else { Some(u64::from_le_bytes(input.take()?)) };
-        let modified_ms = if flags & FLAG_MODIFIED == 0 { None } else { Some(input.take_u48()?) };
+        let expiry_ms = if flags & FLAG_EXPIRY == 0 {
+            None
+        } else {
+            Some(u64::from_le_bytes(input.take()?))
+        };
+        let modified_ms = if flags & FLAG_MODIFIED == 0 {
+            None
+        } else {
+            Some(input.take_u48()?)
+        };
         let attributes = if flags & FLAG_ATTRIBUTES == 0 {
             &[][..]
         } else {
             let len = usize::from(u16::from_le_bytes(input.take()?));
             input.take_slice(len)?
         };
-        let view =
-            Self { kind, code, seq, expiry_ms, modified_ms, attributes, payload: input.0 };
+        let view = Self {
+            kind,
+            code,
+            seq,
+            expiry_ms,
+            modified_ms,
+            attributes,
+            payload: input.0,
+        };
         if !matches!(code, 0..=2 | 255) {
             return Err(CodecError::UnknownTag(code));
         }
@@ -324,7 +359,9 @@ impl<'a> RecordView<'a> {
     #[must_use]
     pub fn created_ms(&self) -> Option<u64> {
         let stored = self.attributes_of(ATTR_CREATED).next();
-        stored.and_then(|b| Input(b).take_u48().ok()).or(self.modified_ms)
+        stored
+            .and_then(|b| Input(b).take_u48().ok())
+            .or(self.modified_ms)
     }
 
     /// The media type.
@@ -344,7 +381,8 @@ impl<'a> RecordView<'a> {
 
     /// Labels for invalidation by tag.
     pub fn tags(&self) -> impl Iterator<Item = &'a str> {
-        self.attributes_of(ATTR_TAG).filter_map(|b| std::str::from_utf8(b).ok())
+        self.attributes_of(ATTR_TAG)
+            .filter_map(|b| std::str::from_utf8(b).ok())
     }
 
     /// The bytes behind the header.
@@ -367,7 +405,10 @@ impl<'a> RecordView<'a> {
 /// The Seq in the header of a record that is known to be whole; zero for bytes that are too short.
 #[must_use]
 pub fn seq_of(record: &[u8]) -> Seq {
-    let bytes = record.get(4..FIXED_LEN).and_then(|b| b.try_into().ok()).unwrap_or_default();
+    let bytes = record
+        .get(4..FIXED_LEN)
+        .and_then(|b| b.try_into().ok())
+        .unwrap_or_default();
     Seq::new(u64::from_le_bytes(bytes))
 }
 
@@ -382,7 +423,10 @@ struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(CodecError::Truncated)?;
+        let (head, rest) = self
+            .0
+            .split_first_chunk::<N>()
+            .ok_or(CodecError::Truncated)?;
         self.0 = rest;
         Ok(*head)
     }
@@ -441,7 +485,10 @@ mod tests {
 
     #[test]
     fn expiry_is_the_first_moment_of_absence() {
-        let bytes = build(RecordBuilder::new(ValueKind::Bytes).expiry_ms(Some(100)), b"");
+        let bytes = build(
+            RecordBuilder::new(ValueKind::Bytes).expiry_ms(Some(100)),
+            b"",
+        );
         let view = RecordView::parse(&bytes).unwrap();
         assert!(!view.expired(99));
         assert!(view.expired(100));
@@ -451,7 +498,10 @@ mod tests {
     fn foreign_bytes_are_refused() {
         let good = build(RecordBuilder::new(ValueKind::Bytes).modified_ms(1), b"");
         for len in 0..good.len() {
-            assert_eq!(RecordView::parse(&good[..len]).unwrap_err(), CodecError::Truncated);
+            assert_eq!(
+                RecordView::parse(&good[..len]).unwrap_err(),
+                CodecError::Truncated
+            );
         }
         let with = |at: usize, byte: u8| {
             let mut bytes = good.clone();

@@ -10,9 +10,14 @@ const PAGE: &str = include_str!("../../../../docs/format.md");
 /// The bytes of the page's block "```example NAME".
 fn example(name: &str) -> Vec<u8> {
     let fence = format!("```example {name}\n");
-    let (_, rest) = PAGE.split_once(&fence).unwrap_or_else(|| panic!("no example {name}"));
+    let (_, rest) = PAGE
+        .split_once(&fence)
+        .unwrap_or_else(|| panic!("no example {name}"));
     let (block, _) = rest.split_once("```").unwrap();
-    block.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+    block
+        .split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect()
 }
 
 fn key(user_key: &[u8]) -> EncodedKey {
@@ -23,7 +28,12 @@ fn key(user_key: &[u8]) -> EncodedKey {
 fn the_key_of_the_page_is_what_the_code_writes_and_reads() {
     let bytes = example("key");
     assert_eq!(key(b"user:1").as_bytes(), bytes);
-    let expected = (DatabaseId::DEFAULT, Space::Kv, OwnerId::new(1), &b"user:1"[..]);
+    let expected = (
+        DatabaseId::DEFAULT,
+        Space::Kv,
+        OwnerId::new(1),
+        &b"user:1"[..],
+    );
     assert_eq!(split_key(&bytes).unwrap(), expected);
 }
 
@@ -49,8 +59,14 @@ fn the_records_of_the_page_are_what_the_code_writes_and_reads() {
     assert_eq!(written(full), bytes);
     let view = RecordView::parse(&bytes).unwrap();
     assert_eq!((view.seq(), view.payload()), (Seq::new(7), &b"hi"[..]));
-    assert_eq!((view.expiry_ms(), view.modified_ms()), (Some(2000), Some(1000)));
-    assert_eq!((view.created_ms(), view.content_type().as_str()), (Some(500), "text/html"));
+    assert_eq!(
+        (view.expiry_ms(), view.modified_ms()),
+        (Some(2000), Some(1000))
+    );
+    assert_eq!(
+        (view.created_ms(), view.content_type().as_str()),
+        (Some(500), "text/html")
+    );
     assert!(view.tags().eq(["a"]));
 }
 
@@ -58,7 +74,9 @@ fn the_records_of_the_page_are_what_the_code_writes_and_reads() {
 fn the_batch_of_the_page_is_what_the_code_writes_and_reads() {
     let mut builder = WriteBatchBuilder::default();
     let record = RecordBuilder::new(ValueKind::Bytes).content_type(ContentType::Text);
-    builder.put_with(key(b"user:1").as_bytes(), |out| record.write(b"hi", out)).unwrap();
+    builder
+        .put_with(key(b"user:1").as_bytes(), |out| record.write(b"hi", out))
+        .unwrap();
     builder.delete(key(b"user:2").as_bytes()).unwrap();
     let batch = builder.finish();
     assert_eq!(batch.as_bytes(), example("batch"));

@@ -1,0 +1,8 @@
+//! The facade over a real directory.
+
+#[cfg(test)]
+mod access;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod setup;

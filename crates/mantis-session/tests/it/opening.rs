@@ -1,0 +1,159 @@
+//! Opening, closing, reopening; directories that are used, half made, foreign or damaged.
+
+use bytes::Bytes;
+use mantis_session::{Database, SessionError};
+use mantis_types::{Code, Durability, Seq};
+
+use crate::setup::{get, open, options, put};
+
+#[test]
+fn everything_acknowledged_is_there_after_a_clean_close() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        let db = open(dir.path()).unwrap();
+        for n in 0..round * 100 {
+            assert_eq!(get(&db, &format!("k{n}")).unwrap(), format!("v{n}"));
+        }
+        for n in round * 100..(round + 1) * 100 {
+            put(&db, &format!("k{n}"), format!("v{n}"), Durability::None);
+        }
+        db.close().unwrap();
+    }
+}
+
+#[test]
+fn a_drop_without_close_loses_nothing_that_was_written_to_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..4 {
+        let db = open(dir.path()).unwrap();
+        for n in 0..round * 100 {
+            assert_eq!(get(&db, &format!("k{n}")).unwrap(), format!("v{n}"));
+        }
+        for n in round * 100..(round + 1) * 100 {
+            put(&db, &format!("k{n}"), format!("v{n}"), Durability::Interval);
+        }
+    }
+}
+
+#[test]
+fn data_many_times_the_memtable_is_read_back_and_the_log_stays_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    let value = |n: u32| Bytes::from(n.to_le_bytes().repeat(2500));
+    for n in 0..3000_u32 {
+        put(&db, &format!("k{n}"), value(n), Durability::None);
+    }
+    assert!((0..3000).all(|n| get(&db, &format!("k{n}")).unwrap() == value(n)));
+    let status = db.status();
+    assert!(status.storage.flushes > 0);
+    db.close().unwrap();
+    let segments = std::fs::read_dir(dir.path().join("store/log"))
+        .unwrap()
+        .flatten();
+    let log_bytes: u64 = segments.map(|f| f.metadata().unwrap().len()).sum();
+    assert!(
+        log_bytes <= 12 << 20,
+        "{log_bytes} bytes of log for 30 MB of data"
+    );
+    let db = open(dir.path()).unwrap();
+    assert!((0..3000).all(|n| get(&db, &format!("k{n}")).unwrap() == value(n)));
+    db.close().unwrap();
+}
+
+#[test]
+fn a_second_opening_of_the_directory_names_the_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    let refused = open(dir.path()).unwrap_err();
+    assert!(
+        matches!(refused, SessionError::InUse { process: Some(id) } if id == std::process::id())
+    );
+    assert_eq!(refused.code(), Code::Starting);
+    db.close().unwrap();
+    drop(db);
+    drop(open(dir.path()).unwrap());
+}
+
+#[test]
+fn a_half_made_store_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("store.new/log")).unwrap();
+    std::fs::write(dir.path().join("store.new/log/half"), b"x").unwrap();
+    let db = open(dir.path()).unwrap();
+    put(&db, "k", "v", Durability::Sync);
+    db.close().unwrap();
+    assert!(!dir.path().join("store.new").exists());
+}
+
+#[test]
+fn a_store_of_another_format_or_with_missing_parts_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).unwrap().close().unwrap();
+    let file = dir.path().join("store/STORE");
+    let good = std::fs::read(&file).unwrap();
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
+        open(dir.path()).unwrap_err()
+    };
+    let later = refused(b"mantisdb store\nformat 2\n");
+    assert!(matches!(
+        later,
+        SessionError::LaterFormat { found: 2, known: 1 }
+    ));
+    for damaged in [
+        &b""[..],
+        b"mantisdb store\nformat 0\n",
+        b"mantisdb store\nformat 1",
+        b"x",
+    ] {
+        assert!(
+            matches!(refused(damaged), SessionError::NotAStore { .. }),
+            "{damaged:?}"
+        );
+    }
+    std::fs::write(&file, good).unwrap();
+    std::fs::rename(dir.path().join("store/log"), dir.path().join("log")).unwrap();
+    assert!(matches!(
+        open(dir.path()).unwrap_err(),
+        SessionError::NotAStore { .. }
+    ));
+    assert!(!dir.path().join("store/log").exists(), "nothing is made up");
+}
+
+#[test]
+fn impossible_options_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bad = options(dir.path());
+    bad.limits.value_bytes_max = bad.buffer_bytes;
+    let refused = Database::open(bad).unwrap_err();
+    assert!(matches!(
+        refused,
+        SessionError::BadOption {
+            option: "limits.max_value_size",
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_checkpoint_is_a_database_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    put(&db, "in tables", "1", Durability::Sync);
+    db.flush().unwrap();
+    put(&db, "in the log", "2", Durability::Sync);
+    let made = db.checkpoint(&copy.path().join("copy")).unwrap();
+    put(&db, "later", "3", Durability::Sync);
+    assert_eq!(made.seq, Seq::new(2));
+    let again = db.checkpoint(&copy.path().join("copy")).unwrap_err();
+    assert!(matches!(again, SessionError::NotAStore { .. }));
+    let second = open(&copy.path().join("copy")).unwrap();
+    assert_eq!(get(&second, "in tables").unwrap(), "1");
+    assert_eq!(get(&second, "in the log").unwrap(), "2");
+    assert_eq!(get(&second, "later"), None);
+    put(&second, "only here", "4", Durability::Sync);
+    assert_eq!(get(&db, "only here"), None);
+    second.close().unwrap();
+    db.close().unwrap();
+}
