@@ -31,8 +31,9 @@ impl Bell {
     /// Rings: all who wait go on.
     pub fn ring(&self) {
         self.rung.fetch_add(1, SeqCst);
-        let woken = futex::wake(&self.rung, futex::Flags::PRIVATE, u32::MAX >> 1);
-        woken.expect("waking on a word of one's own memory cannot fail");
+        if let Err(error) = futex::wake(&self.rung, futex::Flags::PRIVATE, u32::MAX >> 1) {
+            unreachable!("waking on a word of one's own memory answered {error}");
+        }
     }
 }
 
