@@ -23,7 +23,7 @@ pub(crate) fn fixture() -> Fixture {
 
 pub(crate) fn with_limits(limits: Limits) -> Fixture {
     let env = Env::simulated(1);
-    let engine = Arc::new(MemoryEngine::new(MemoryOptions::default()));
+    let engine = Arc::new(MemoryEngine::new(&env, MemoryOptions::default()));
     let hook = DurableHook::default();
     let store = Store::open(&env, engine, None, &hook, limits).unwrap();
     let kv = Kv::open(store.clone(), 0).unwrap();

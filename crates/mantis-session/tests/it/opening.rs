@@ -112,7 +112,9 @@ fn a_store_of_another_format_or_with_missing_parts_is_refused() {
         );
     }
     std::fs::write(&file, good).unwrap();
-    std::fs::rename(dir.path().join("store/log"), dir.path().join("log")).unwrap();
+    let fs = mantis_env::Env::real();
+    let (log, aside) = (dir.path().join("store/log"), dir.path().join("log"));
+    fs.fs().rename_durable(&log, &aside).unwrap();
     assert!(matches!(
         open(dir.path()).unwrap_err(),
         SessionError::NotAStore { .. }

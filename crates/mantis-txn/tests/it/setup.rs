@@ -13,7 +13,7 @@ use mantis_types::{
 };
 
 pub(crate) fn open(env: &Env, dir: Option<&Path>) -> Result<Store, TxnError> {
-    let engine = Arc::new(MemoryEngine::new(MemoryOptions::default()));
+    let engine = Arc::new(MemoryEngine::new(env, MemoryOptions::default()));
     let hook = DurableHook::default();
     let log = match dir {
         None => None,
