@@ -2,6 +2,7 @@
 //!
 //! It is not: shipped, nor used by any crate outside its tests.
 
+pub mod conformance;
 pub mod dice;
 pub mod fuzz;
 #[cfg(feature = "rig")]
