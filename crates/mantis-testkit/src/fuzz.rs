@@ -5,6 +5,7 @@
 
 mod batch;
 mod key;
+mod log;
 mod record;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +24,7 @@ pub struct FuzzTarget {
 }
 
 /// Every target of this crate.
-pub const TARGETS: [FuzzTarget; 3] = [
+pub const TARGETS: [FuzzTarget; 4] = [
     FuzzTarget {
         name: "key_codec",
         check: key::check,
@@ -38,6 +39,11 @@ pub const TARGETS: [FuzzTarget; 3] = [
         name: "write_batch",
         check: batch::check,
         seeds: batch::seeds,
+    },
+    FuzzTarget {
+        name: "log_recovery",
+        check: log::check,
+        seeds: log::seeds,
     },
 ];
 

@@ -43,9 +43,8 @@ fn build(builder: RecordBuilder<'_>, payload: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn check(input: &[u8]) {
-    assert_eq!(
+    assert!(
         seq_of(input).get() == 0 || input.len() >= 12,
-        true,
         "no Seq in a short record"
     );
     if let Ok(view) = RecordView::parse(input) {

@@ -9,7 +9,7 @@ use super::child::{Binary, Ended};
 use super::heard::{Heard, Stop};
 use super::probe::{root, run};
 use super::script::Script;
-use super::specimen::{Specimen, Tally};
+use super::specimen::{PATIENCE, Specimen, Tally};
 use super::target::TargetKind;
 use super::writing::Part;
 
@@ -49,6 +49,17 @@ impl MemoryCap {
             bytes_max.to_string(),
         )?;
         Ok(cap)
+    }
+
+    /// Whether a process that uses `eat_mb` lives under a cap of `cap_mb`: the control.
+    ///
+    /// # Errors
+    /// When the child or the group fails.
+    pub fn bears(binary: &Binary, dir: &Path, cap_mb: u64, eat_mb: u64) -> Result<bool> {
+        let cap = Self::create(&format!("eater-{eat_mb}"), cap_mb << 20)?;
+        let words = ["eater".to_owned(), format!("--mb={eat_mb}")];
+        let child = cap.within(binary).start::<Heard>(&words, dir)?;
+        Ok(child.finish(PATIENCE)?.ear.done)
     }
 
     /// The binary, started inside the group.

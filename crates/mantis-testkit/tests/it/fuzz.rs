@@ -15,9 +15,9 @@ fn libfuzzer_breaks_no_codec_and_finds_the_planted_panic() {
         println!("SKIP {name}: cargo-fuzz is not installed (cargo install cargo-fuzz --locked)");
         return;
     }
-    let seconds = setting::size("RIG_FUZZ_SECONDS", 0);
+    let seconds = setting::size("RIG_FUZZ_SECONDS", 30);
     if seconds == 0 {
-        println!("SKIP {name}: RIG_FUZZ_SECONDS is not set");
+        println!("SKIP {name}: RIG_FUZZ_SECONDS is 0");
         return;
     }
     assert!(

@@ -5,7 +5,6 @@ use std::time::Duration;
 use mantis_testkit::rig::cap::MemoryCap;
 use mantis_testkit::rig::control::ControlKind;
 use mantis_testkit::rig::full::DiskFull;
-use mantis_testkit::rig::heard::Heard;
 use mantis_testkit::rig::mount::SizedTmpfs;
 use mantis_testkit::rig::specimen::Tally;
 use mantis_testkit::rig::target::TargetKind;
@@ -51,19 +50,8 @@ fn control_that_eats_memory_is_killed_by_the_cap() {
         println!("SKIP {name}: {reason:#}");
         return;
     }
-    let eaten = |cap_mb: u64, eat_mb: u64| {
-        let dir = setting::dir();
-        let cap = MemoryCap::create(&format!("eater-{cap_mb}"), cap_mb << 20).unwrap();
-        let words = ["eater".to_owned(), format!("--mb={eat_mb}")];
-        let child = cap
-            .within(&setting::binary())
-            .start::<Heard>(&words, dir.path())
-            .unwrap();
-        child.finish(Duration::from_secs(60)).unwrap()
-    };
-    assert!(!eaten(100, 200).ear.done, "a process over the cap went on");
-    assert!(
-        eaten(100, 20).ear.done,
-        "a process below the cap was killed"
-    );
+    let (binary, dir) = (setting::binary(), setting::dir());
+    let bears = |eat_mb| MemoryCap::bears(&binary, dir.path(), 100, eat_mb).unwrap();
+    assert!(!bears(200), "a process over the cap went on");
+    assert!(bears(20), "a process below the cap was killed");
 }

@@ -6,6 +6,9 @@
 mod setting;
 
 #[cfg(test)]
+mod liar;
+
+#[cfg(test)]
 mod kill;
 
 #[cfg(test)]
@@ -22,3 +25,12 @@ mod limits;
 
 #[cfg(test)]
 mod fuzz;
+
+#[cfg(test)]
+mod model;
+
+#[cfg(test)]
+mod sim;
+
+#[cfg(test)]
+mod faults;

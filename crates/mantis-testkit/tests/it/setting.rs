@@ -4,7 +4,7 @@ use mantis_testkit::rig::child::Binary;
 
 /// The rig's own binary, which plays the children.
 pub(crate) fn binary() -> Binary {
-    Binary::new(env!("CARGO_BIN_EXE_mantis-rig"))
+    Binary::new(env!("CARGO_BIN_EXE_crash"))
 }
 
 /// The number in the variable `name`, or `otherwise`.

@@ -1,0 +1,236 @@
+//! `cargo xtask crash`: crashes the store in every way that the machine offers, and checks what is
+//! left. The children that are killed are this program, too.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use mantis_testkit::rig::campaign::{Campaign, Outcome, Report};
+use mantis_testkit::rig::child::Binary;
+use mantis_testkit::rig::reading::Reading;
+use mantis_testkit::rig::script::Script;
+use mantis_testkit::rig::target::TargetKind;
+use mantis_testkit::rig::wire::Line;
+use mantis_testkit::rig::writing::{Part, Writing};
+
+#[derive(Debug, Parser)]
+#[command(about = "Crashes the store and checks what is left; without options: short sizes of all")]
+struct Cli {
+    #[command(subcommand)]
+    child: Option<Verb>,
+    #[command(flatten)]
+    parts: Parts,
+}
+
+type Run<'a> = Box<dyn FnOnce() -> anyhow::Result<Report> + 'a>;
+
+/// Which parts, and how large.
+#[derive(Debug, Args)]
+struct Parts {
+    /// So many kills
+    #[arg(long)]
+    kill: Option<u64>,
+    /// So many power cuts (root, loop devices, ext4)
+    #[arg(long)]
+    power: Option<u64>,
+    /// Kills at so many system calls (strace)
+    #[arg(long, num_args = 0..=1, default_missing_value = "200")]
+    syscalls: Option<usize>,
+    /// Failing syncs and writes at so many system calls (strace)
+    #[arg(long, num_args = 0..=1, default_missing_value = "60")]
+    faults: Option<usize>,
+    /// So many bit flips
+    #[arg(long)]
+    flip: Option<u64>,
+    /// A disk that fills and grows (root, tmpfs)
+    #[arg(long)]
+    full: bool,
+    /// A load of so many steps under a memory cap of 200 MiB (root, control groups)
+    #[arg(long, num_args = 0..=1, default_missing_value = "1500")]
+    cap: Option<u64>,
+    /// Repeats a run
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where stores are made; kept. Default: a temporary directory
+    #[arg(long)]
+    at: Option<PathBuf>,
+    /// A part that cannot run is a failure
+    #[arg(long)]
+    skips_fail: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// A writing child
+    #[command(hide = true)]
+    Writer(WriterArgs),
+    /// A reading child
+    #[command(hide = true)]
+    Reader(ReaderArgs),
+    /// A child that uses memory: the control of the memory cap
+    #[command(hide = true)]
+    Eater(EaterArgs),
+}
+
+#[derive(Debug, Args)]
+struct WriterArgs {
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long, value_parser = target)]
+    target: TargetKind,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long)]
+    epoch: u64,
+    #[arg(long)]
+    writers: u32,
+    #[arg(long)]
+    keys: u64,
+    #[arg(long)]
+    value_bytes_max: u64,
+    #[arg(long)]
+    large_bytes_max: u64,
+    #[arg(long)]
+    large_percent: u64,
+    #[arg(long)]
+    mixed_classes: bool,
+    #[arg(long)]
+    persist: bool,
+    #[arg(long, value_delimiter = ',', value_parser = part)]
+    plan: Vec<Part>,
+}
+
+#[derive(Debug, Args)]
+struct ReaderArgs {
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long, value_parser = target)]
+    target: TargetKind,
+    #[arg(long)]
+    close: bool,
+}
+
+#[derive(Debug, Args)]
+struct EaterArgs {
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long)]
+    mb: usize,
+}
+
+fn target(word: &str) -> Result<TargetKind, String> {
+    TargetKind::from_word(word).ok_or_else(|| format!("no target {word}"))
+}
+
+fn part(word: &str) -> Result<Part, String> {
+    Part::from_word(word).ok_or_else(|| format!("no part {word}"))
+}
+
+impl From<WriterArgs> for Writing {
+    fn from(args: WriterArgs) -> Self {
+        let script = Script {
+            seed: args.seed,
+            writers: args.writers,
+            keys: args.keys,
+            value_bytes_max: args.value_bytes_max,
+            large_bytes_max: args.large_bytes_max,
+            large_percent: args.large_percent,
+            mixed_classes: args.mixed_classes,
+        };
+        let WriterArgs {
+            dir,
+            target,
+            epoch,
+            plan,
+            persist,
+            ..
+        } = args;
+        Self {
+            dir,
+            target,
+            script,
+            epoch,
+            plan,
+            persist,
+        }
+    }
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let cli = Cli::parse();
+    match cli.child {
+        Some(Verb::Writer(args)) => Writing::from(args).perform()?,
+        Some(Verb::Reader(ReaderArgs { dir, target, close })) => {
+            Reading { dir, target, close }.perform()?;
+        }
+        Some(Verb::Eater(EaterArgs { mb, .. })) => {
+            let eaten = std::hint::black_box(vec![1_u8; mb << 20]);
+            Line::Done(u64::try_from(eaten.len())?).say()?;
+        }
+        None => return cli.parts.run(),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Parts {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let here = tempfile::tempdir()?;
+        let dir = self.at.clone().unwrap_or_else(|| here.path().to_owned());
+        let seed = self.seed.unwrap_or_else(|| u64::from(std::process::id()));
+        let binary = Binary::new(std::env::current_exe()?);
+        let campaign = Campaign { binary, seed, dir };
+        say(&format!("repeat with --seed {seed}"));
+        let mut bad = 0_u32;
+        for report in self.reports(&campaign) {
+            let report = report?;
+            say(&report.to_string());
+            bad += match report.outcome {
+                Outcome::Passed => 0,
+                Outcome::Failed | Outcome::Uncalibrated => 1,
+                Outcome::Skipped(_) => u32::from(self.skips_fail),
+            };
+        }
+        say(&format!("{bad} parts failed"));
+        if bad > 0 {
+            say(&format!("kept for a look: {}", here.keep().display()));
+            return Ok(ExitCode::FAILURE);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn reports<'a>(
+        &'a self,
+        campaign: &'a Campaign,
+    ) -> impl Iterator<Item = anyhow::Result<Report>> + 'a {
+        let Self {
+            kill,
+            power,
+            syscalls,
+            faults,
+            flip,
+            full,
+            cap,
+            ..
+        } = self;
+        let all = !full
+            && [kill, power, flip, cap].iter().all(|part| part.is_none())
+            && [syscalls, faults].iter().all(|part| part.is_none());
+        let wanted = move |part: &Option<u64>, short: u64| part.or_else(|| all.then_some(short));
+        let points = move |part: &Option<usize>, short| part.or_else(|| all.then_some(short));
+        let runs: Vec<Option<Run<'a>>> = vec![
+            wanted(kill, 100).map(|n| Box::new(move || campaign.kill(n)) as _),
+            wanted(power, 20).map(|n| Box::new(move || campaign.power(n)) as _),
+            points(syscalls, 200).map(|n| Box::new(move || campaign.syscalls(n)) as _),
+            points(faults, 60).map(|n| Box::new(move || campaign.faults(n)) as _),
+            wanted(flip, 500).map(|n| Box::new(move || campaign.flip(n)) as _),
+            (*full || all).then(|| Box::new(move || campaign.full()) as _),
+            wanted(cap, 1500).map(|n| Box::new(move || campaign.cap(n)) as _),
+        ];
+        runs.into_iter().flatten().map(|run| run())
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the report of a command for people")]
+fn say(text: &str) {
+    println!("{text}");
+}
