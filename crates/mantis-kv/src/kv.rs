@@ -1,9 +1,10 @@
 //! The key-value store of one keyspace: the calls, their checks and their counters.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mantis_engine::{Engine, Ready, Record, Snapshot};
+use mantis_engine::{Direction, Engine, Ready, Record, Snapshot};
 use mantis_txn::meta::{self};
 use mantis_txn::{Committed, Counter, Store};
 use mantis_types::{
@@ -16,6 +17,7 @@ use crate::chunks::Chunked;
 use crate::keyspace::Keyspace;
 use crate::list::Lister;
 use crate::request::{Batch, BatchOp, Condition, Expiry, List, Put};
+use crate::scan::EntryScan;
 use crate::unit::{UNCOMMITTED, Unit};
 
 /// Bytes that a record, its index entries and the batch's framing take beside key and value.
@@ -189,6 +191,35 @@ impl Kv {
             bound.map_or(Ok(()), |key| self.check_key(key))?;
         }
         self.lister().page(list)
+    }
+
+    /// Whole entries with a prefix, one after the other, from one snapshot. Nothing is read before
+    /// the first is asked for.
+    ///
+    /// # Errors
+    /// `TooLarge` for a prefix over the key limit; the items answer `Corrupt`.
+    pub fn scan(&self, _: Access, prefix: &Bytes) -> Result<EntryScan, KvError> {
+        self.check_key(prefix)?;
+        let lister = self.lister();
+        let list = List {
+            prefix: prefix.clone(),
+            ..List::default()
+        };
+        let span = lister.span(&list)?;
+        let bounds = (
+            Bound::Included(span.0.as_slice()),
+            Bound::Excluded(span.1.as_slice()),
+        );
+        let rows = if span.0 < span.1 {
+            Some(
+                self.engine()
+                    .scan(&lister.snapshot, bounds, Direction::Forward)?,
+            )
+        } else {
+            None
+        };
+        let (snapshot, now_ms) = (lister.snapshot, lister.now_ms);
+        Ok(EntryScan::new(self.store.clone(), snapshot, rows, now_ms))
     }
 
     /// How many live keys there are; `None` for more than `Limits::count_scan_max`. Cost: a scan.

@@ -15,6 +15,7 @@ mod keyspace;
 mod kv;
 mod list;
 mod request;
+mod scan;
 mod unit;
 
 pub use answer::{
@@ -24,3 +25,4 @@ pub use error::KvError;
 pub use kv::{Kv, KvStats};
 pub use mantis_txn::Committed;
 pub use request::{Batch, BatchOp, Condition, Expiry, List, Put};
+pub use scan::EntryScan;

@@ -20,8 +20,8 @@ pub use command::{Command, Reply};
 pub use database::Database;
 pub use error::SessionError;
 pub use mantis_kv::{
-    Batch, BatchDone, BatchOp, Committed, Condition, DeleteDone, Entry, Expiry, IncrementDone,
-    KvError, KvStats, List, ListItem, ListPage, OpDone, Put, PutDone,
+    Batch, BatchDone, BatchOp, Committed, Condition, DeleteDone, Entry, EntryScan, Expiry,
+    IncrementDone, KvError, KvStats, List, ListItem, ListPage, OpDone, Put, PutDone,
 };
 pub use options::{DatabaseOptions, LogSettings};
 pub use session::{Principal, Session};

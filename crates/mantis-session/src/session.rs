@@ -1,5 +1,7 @@
 //! A session: who asks, and what that principal may do.
 
+use bytes::Bytes;
+use mantis_kv::{EntryScan, List};
 use mantis_types::Access;
 
 use crate::{Command, Database, Reply, SessionError};
@@ -78,6 +80,16 @@ impl Session {
             Err(error) => Err(error),
         };
         Some(found.map(Reply::KvGet))
+    }
+
+    /// Whole entries with a prefix, one after the other, from one snapshot. Each step may read
+    /// tables.
+    ///
+    /// # Errors
+    /// `Forbidden` for a principal that may not read; `TooLarge` for a prefix over the key limit.
+    pub fn scan(&self, prefix: &Bytes) -> Result<EntryScan, SessionError> {
+        let access = self.access(&Command::KvList(List::default()))?;
+        Ok(self.database.kv().scan(access, prefix)?)
     }
 
     fn access(&self, command: &Command) -> Result<Access, SessionError> {
