@@ -21,12 +21,24 @@ pub struct EntryScan {
 }
 
 impl EntryScan {
-    pub(crate) const fn new(store: Store, snapshot: Snapshot, rows: Option<Scan>, now_ms: u64) -> Self {
-        Self { store, snapshot, rows, now_ms }
+    pub(crate) const fn new(
+        store: Store,
+        snapshot: Snapshot,
+        rows: Option<Scan>,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            store,
+            snapshot,
+            rows,
+            now_ms,
+        }
     }
 
     fn next_entry(&mut self) -> Result<Option<Entry>, KvError> {
-        let Some(rows) = &mut self.rows else { return Ok(None) };
+        let Some(rows) = &mut self.rows else {
+            return Ok(None);
+        };
         for row in rows {
             let (encoded, record) = row?;
             if !matches!(record.view().kind(), ValueKind::Bytes | ValueKind::Chunked) {
