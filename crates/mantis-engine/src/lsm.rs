@@ -32,6 +32,9 @@ mod verify;
 pub use hooks::{Defect, Hooks, Point, Probe};
 pub use verify::{RepairReport, VerifyReport, repair, verify};
 
+#[cfg(test)]
+mod tests;
+
 use compact::Compactor;
 use flush::Flusher;
 use shared::Shared;

@@ -57,7 +57,8 @@ pub struct LsmOptions {
     /// quarter more than that. 0 means never. Default 64 MiB.
     pub free_bytes_min: u64,
     /// Bytes of memtables that old snapshots alone may hold; beyond, the oldest of them end with
-    /// `SnapshotTooOld`. It counts against the memtables' budget, too. Default: half of that.
+    /// `SnapshotTooOld`. It counts against the memtables' budget, too: writers are slowed down
+    /// meanwhile. Default: three quarters of that budget.
     pub pinned_memory_bytes_max: u64,
     /// Bytes of table files that old snapshots alone may hold; beyond, the oldest of them end with
     /// `SnapshotTooOld`. Default 8 GiB.
@@ -101,7 +102,7 @@ impl LsmOptions {
         Self {
             memory,
             free_bytes_min: 64 << 20,
-            pinned_memory_bytes_max: memory.memtables_bytes_max / 2,
+            pinned_memory_bytes_max: memory.memtables_bytes_max / 4 * 3,
             pinned_disk_bytes_max: 8 << 30,
             stall_wait_max: Duration::from_secs(30),
             level0_runs_soft: 12,

@@ -117,6 +117,10 @@ pub const CASES: &[(&str, Case)] = &[
         "readers_never_see_half_a_batch",
         concurrent::readers_never_see_half_a_batch,
     ),
+    (
+        "all_reads_agree_while_versions_are_dropped",
+        concurrent::all_reads_agree_while_versions_are_dropped,
+    ),
 ];
 
 /// Runs one case by its name.
@@ -158,11 +162,12 @@ macro_rules! engine_conformance {
                 random_histories_agree_with_the_oracle
                 concurrent_commits_keep_their_invariant
                 readers_never_see_half_a_batch
+                all_reads_agree_while_versions_are_dropped
             }
 
             #[test]
             fn every_case_of_the_suite_is_a_test() {
-                assert_eq!($crate::conformance::CASES.len(), 23);
+                assert_eq!($crate::conformance::CASES.len(), 24);
             }
         }
     };

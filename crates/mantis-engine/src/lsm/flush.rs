@@ -48,6 +48,7 @@ impl Flusher {
         let pause = self.shared.options.free_space_pause;
         if now.saturating_sub(self.looked_at_disk) >= pause {
             self.looked_at_disk = now;
+            self.shared.remove_partial_files();
             self.shared.look_at_free_space();
         }
     }

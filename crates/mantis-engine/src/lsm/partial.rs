@@ -47,6 +47,11 @@ impl PartialFiles {
         self.suspects.lock().superseded = true;
     }
 
+    /// They could not be removed: a later call tries again.
+    fn give_back(&self, ids: Vec<Range<u64>>) {
+        self.suspects.lock().ids.extend(ids);
+    }
+
     fn take(&self, at_once: bool) -> Option<Vec<Range<u64>>> {
         let mut suspects = self.suspects.lock();
         let due = !suspects.ids.is_empty() && (suspects.superseded || at_once);
@@ -56,7 +61,8 @@ impl PartialFiles {
 
 impl Shared {
     /// Removes the files of failed writers, if a manifest has been written since and nobody writes
-    /// tables now; otherwise a later call, or the next opening, does it.
+    /// tables now; otherwise a later call, or the next opening, does it. The flusher calls it from
+    /// time to time.
     pub(super) fn remove_partial_files(&self) {
         if self.options.hooks.has(Defect::KeepPartialFiles) {
             return;
@@ -69,9 +75,7 @@ impl Shared {
             return;
         };
         if self.remove_suspects(&suspects).is_err() {
-            for ids in suspects {
-                self.partial.suspect(ids);
-            }
+            self.partial.give_back(suspects);
         }
         drop(alone);
     }
@@ -94,7 +98,10 @@ impl Shared {
                 continue;
             };
             if suspects.iter().any(|ids| ids.contains(&id)) && !needed.contains(&id) {
-                fs.remove_file(&path)?;
+                match fs.remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
         }
         Ok(())

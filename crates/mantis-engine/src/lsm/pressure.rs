@@ -28,7 +28,7 @@ pub(super) struct Pressure {
     debt_nanos: AtomicU64,
     /// Free space is below the low-water mark.
     disk_low: AtomicBool,
-    /// The last flush or compaction found the disk full.
+    /// The last flush found the disk full.
     disk_full: AtomicBool,
     free_bytes: AtomicU64,
     stalls: AtomicU64,
@@ -68,23 +68,23 @@ impl Pressure {
     }
 
     pub(super) fn flush_ended(&self, flushed: &Result<(), EngineError>) {
-        self.note(flushed.as_ref().err());
-        if flushed.is_ok() {
-            self.disk_full.store(false, SeqCst);
+        // The memtable of a failed flush stays: it is tried again until this is over.
+        match flushed {
+            Ok(()) => self.disk_full.store(false, SeqCst),
+            Err(EngineError::DiskFull) => self.disk_full.store(true, SeqCst),
+            Err(_) => {}
         }
+        self.note(flushed.as_ref().err());
     }
 
+    /// A compaction without room stops nobody: if level 0 grows for it, writers slow down.
     pub(super) fn compaction_ended(&self, merged: &Result<bool, EngineError>) {
         self.note(merged.as_ref().err());
     }
 
     fn note(&self, error: Option<&EngineError>) {
-        match error {
-            Some(EngineError::DiskFull) => self.disk_full.store(true, SeqCst),
-            Some(error @ EngineError::Corrupt { .. }) => {
-                *self.failure.lock() = Some(error.to_string());
-            }
-            _ => {}
+        if let Some(error @ EngineError::Corrupt { .. }) = error {
+            *self.failure.lock() = Some(error.to_string());
         }
         self.progress();
     }

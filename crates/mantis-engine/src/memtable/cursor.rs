@@ -135,22 +135,40 @@ impl<'a> Cursor<'a> {
     /// when it sees none, of an earlier one.
     fn settle_backward(&self, at: Option<VersionEntry<'a>>) -> Option<VersionEntry<'a>> {
         let mut at = at?;
-        while at.key().seq() > self.seq {
-            at = self.previous_key(at)?;
+        loop {
+            while at.key().seq() > self.seq {
+                at = self.previous_key(at)?;
+            }
+            at = self.newest_visible(at);
+            if !at.is_removed() {
+                return Some(at);
+            }
+            // An obsolete version that was taken out while we stood on it: a delete above it, taken
+            // out after it, may have been missed on the way.
+            let wanted = VersionKey { seq: self.seq.get(), ..at.key().clone() };
+            match self.memtable.versions.lower_bound(Bound::Included(&wanted)) {
+                Some(found) if found.key().same_key(at.key()) => return Some(found),
+                _ => at = self.previous_key(at)?,
+            }
         }
+    }
+
+    /// From a version that `seq` sees to the newest of its key that it sees.
+    fn newest_visible(&self, oldest: VersionEntry<'a>) -> VersionEntry<'a> {
+        let mut at = oldest;
         for _ in 0..STEPS_MAX {
             match at.prev() {
                 Some(newer) if newer.key().same_key(at.key()) && newer.key().seq() <= self.seq => {
                     at = newer;
                 }
-                _ => return Some(at),
+                _ => return at,
             }
         }
-        let wanted = VersionKey {
-            seq: self.seq.get(),
-            ..at.key().clone()
-        };
-        self.memtable.versions.lower_bound(Bound::Included(&wanted))
+        let wanted = VersionKey { seq: self.seq.get(), ..at.key().clone() };
+        match self.memtable.versions.lower_bound(Bound::Included(&wanted)) {
+            Some(found) if found.key().same_key(at.key()) => found,
+            _ => at,
+        }
     }
 }
 

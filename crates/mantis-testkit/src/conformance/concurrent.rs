@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use mantis_engine::{Direction, Engine, Snapshot};
-use mantis_types::Seq;
+use mantis_types::{Seq, WriteBatch};
 use parking_lot::Mutex;
 
 use super::driver::{batch_of, key, record};
@@ -41,7 +41,14 @@ impl<'e> Pipeline<'e> {
             .iter()
             .map(|(k, r)| (&k[..], Some(&r[..])))
             .collect();
-        let batch = batch_of(&changes);
+        self.commit_batch(&batch_of(&changes))
+    }
+
+    fn commit_one(&self, key: &[u8], record: Option<&[u8]>) -> Seq {
+        self.commit_batch(&batch_of(&[(key, record)]))
+    }
+
+    fn commit_batch(&self, batch: &WriteBatch) -> Seq {
         let bytes = batch.as_bytes().len() as u64;
         self.engine.admit(bytes).expect("the engine takes a commit");
         let (seq, placement) = {
@@ -50,7 +57,7 @@ impl<'e> Pipeline<'e> {
             *next = seq.next();
             (seq, self.engine.place(seq, bytes))
         };
-        self.engine.apply(&placement, seq, &batch);
+        self.engine.apply(&placement, seq, batch);
         drop(placement);
         self.slot(seq).store(seq.get(), SeqCst);
         self.advance();
@@ -261,6 +268,60 @@ pub(super) fn readers_never_see_half_a_batch(factory: &Factory) {
         for writer in writers {
             writer.join().expect("a writer ends");
         }
+        done.store(true, SeqCst);
+    });
+    engine.close().expect("an engine closes");
+}
+
+/// Keys come and go while obsolete versions are dropped: every way of reading a snapshot agrees.
+pub(super) fn all_reads_agree_while_versions_are_dropped(factory: &Factory) {
+    const KEYS: u64 = 40;
+    let dir = tempfile::tempdir().expect("the system has a place for temporary files");
+    let engine = (factory.open)(&dir.path().join("engine"));
+    let engine = &*engine;
+    let pipeline = Pipeline::new(engine);
+    let name = |n: u64| key(format!("{n:03}"));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut dice = Dice::new(5);
+            for round in 0..COMMITS * 3 {
+                let key = name(dice.below(KEYS));
+                let record = dice.percent(50).then(|| record(format!("{round}")));
+                pipeline.commit_one(&key, record.as_deref());
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(SeqCst) {
+                engine.compact().expect("a compaction works");
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    let snapshot = engine.snapshot();
+                    let scan = |direction| {
+                        let range = (Bound::Unbounded, Bound::Unbounded);
+                        let scan = engine.scan(&snapshot, range, direction).expect("it begins");
+                        scan.collect::<Result<Vec<_>, _>>().expect("a scan goes on")
+                    };
+                    let forward = scan(Direction::Forward);
+                    let mut backward = scan(Direction::Backward);
+                    backward.reverse();
+                    assert!(forward == backward, "{snapshot:?}: {forward:?}, {backward:?}");
+                    let mut rows = forward.iter();
+                    for n in 0..KEYS {
+                        let found = engine.get(&snapshot, &name(n)).expect("a read works");
+                        if let Some(record) = found {
+                            let row = rows.next().expect("the scan has it, too");
+                            assert_eq!((row.0.as_bytes(), &row.1), (&name(n)[..], &record));
+                        }
+                    }
+                    assert!(rows.next().is_none(), "{snapshot:?}");
+                }
+            });
+        }
+        writer.join().expect("the writer ends");
         done.store(true, SeqCst);
     });
     engine.close().expect("an engine closes");

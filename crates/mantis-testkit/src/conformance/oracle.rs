@@ -195,10 +195,10 @@ impl<'d> History<'d> {
         let mut wanted = self.oracle.all(snapshot.seq());
         wanted.retain(|(key, _)| inside(key));
         let found = self.db.scan_at(&snapshot, (from, to), Direction::Forward);
-        assert_eq!(found, wanted, "forward {snapshot:?}");
+        assert_same(&found, &wanted, &format!("forward {snapshot:?}"));
         wanted.reverse();
         let found = self.db.scan_at(&snapshot, (from, to), Direction::Backward);
-        assert_eq!(found, wanted, "backward {snapshot:?}");
+        assert_same(&found, &wanted, &format!("backward {snapshot:?}"));
     }
 
     /// A bulk load over keys that memtables do not hold (any more). The snapshots of an engine
@@ -238,10 +238,22 @@ impl<'d> History<'d> {
         let range = (Bound::Unbounded, Bound::Unbounded);
         for snapshot in self.held.iter().chain([&now]) {
             let wanted = self.oracle.all(snapshot.seq());
-            assert_eq!(self.db.scan_at(snapshot, range, Direction::Forward), wanted);
+            let found = self.db.scan_at(snapshot, range, Direction::Forward);
+            assert_same(&found, &wanted, &format!("{snapshot:?}"));
             for (key, value) in wanted {
                 assert_eq!(self.db.get_at(snapshot, &key), Some(value), "{snapshot:?}");
             }
         }
+    }
+}
+
+/// Rows that differ, without the thousands that do not.
+fn assert_same(found: &[(Vec<u8>, String)], wanted: &[(Vec<u8>, String)], what: &str) {
+    let show = |row: Option<&(Vec<u8>, String)>| {
+        row.map(|(key, value)| format!("{} = {:.40}", key.escape_ascii(), value))
+    };
+    for index in 0..found.len().max(wanted.len()) {
+        let (found, wanted) = (found.get(index), wanted.get(index));
+        assert!(found == wanted, "{what}, row {index}: {:?}, not {:?}", show(found), show(wanted));
     }
 }
