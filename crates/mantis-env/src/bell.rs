@@ -1,9 +1,10 @@
 //! A bell: threads sleep on it until it is rung, and one system call wakes all of them.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::thread::futex;
+use rustix::thread::futex::{self, Timespec};
 
 /// Wakes all who wait with one system call, where a condition variable would wake them one after
 /// the other through its lock. Nobody is woken for nothing: who has seen an older count does not
@@ -22,9 +23,22 @@ impl Bell {
 
     /// Sleeps until the bell has been rung since `count`; may also return early.
     pub fn wait(&self, count: u32) {
-        match futex::wait(&self.rung, futex::Flags::PRIVATE, count, None) {
-            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(error) => unreachable!("a futex without a timeout answered {error}"),
+        self.sleep(count, None);
+    }
+
+    /// As [`Self::wait`], but at most so long. To be called through [`crate::Env::wait`].
+    pub(crate) fn wait_for(&self, count: u32, timeout: Duration) {
+        let timespec = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        self.sleep(count, Some(&timespec));
+    }
+
+    fn sleep(&self, count: u32, timeout: Option<&Timespec>) {
+        match futex::wait(&self.rung, futex::Flags::PRIVATE, count, timeout) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
+            Err(error) => unreachable!("a futex of one's own memory answered {error}"),
         }
     }
 
@@ -61,5 +75,6 @@ mod tests {
             thread.unwrap().join().unwrap();
         }
         bell.wait(count);
+        bell.wait_for(bell.count(), Duration::from_millis(1));
     }
 }

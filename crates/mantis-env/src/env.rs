@@ -1,12 +1,13 @@
 //! The environment: one cheap value that carries clock, randomness, files and tasks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::RealClock;
 use crate::fs::RealFs;
 use crate::rng::RealRng;
 use crate::tasks::RealTasks;
-use crate::{Clock, Fs, Rng, Simulation, Tasks};
+use crate::{Bell, Clock, Fs, Rng, Simulation, Tasks};
 
 /// Clock, randomness, files and tasks of one store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -72,6 +73,16 @@ impl Env {
     #[must_use]
     pub fn tasks(&self) -> &Arc<dyn Tasks> {
         &self.tasks
+    }
+
+    /// Sleeps until the bell has been rung since `count`, at most `timeout`; may also return early.
+    /// In a simulation nobody else runs meanwhile: the time passes, and that is all.
+    pub fn wait(&self, bell: &Bell, count: u32, timeout: Duration) {
+        if self.simulation.is_none() {
+            bell.wait_for(count, timeout);
+        } else if bell.count() == count {
+            self.clock.sleep(timeout);
+        }
     }
 
     /// The simulated machine's controls, if it is one.

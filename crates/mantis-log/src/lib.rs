@@ -30,19 +30,36 @@
 #![deny(clippy::indexing_slicing)]
 
 mod archive;
+mod buffer;
+mod check;
+mod cursor;
 mod error;
+mod group;
+mod inner;
+mod keeper;
 mod layout;
 mod log;
+mod mark;
 mod options;
 mod prepared;
+mod reader;
+mod recovery;
 mod report;
+mod retention;
+mod segment;
+mod space;
 mod stats;
+mod survey;
+mod writer;
 
 pub use archive::{Archive, FinishedSegment};
+pub use check::{repair, verify};
 pub use error::{Damage, Fault, LogError, Poison};
 pub use layout::{FORMAT_VERSION, RECORD_BYTES_MAX};
-pub use log::{Hold, Log, LogReader, LogRecord, Opened};
+pub use log::{Log, Opened};
 pub use options::{DurableHook, LogOptions, RecoveryMode};
 pub use prepared::Prepared;
+pub use reader::{LogReader, LogRecord};
 pub use report::{Dropped, Finding, LogReport, RecoveryReport, SegmentReport, TornTail};
+pub use retention::Hold;
 pub use stats::{GROUP_BOUNDS, Histogram, LogStats, SYNC_BOUNDS_US};

@@ -73,7 +73,7 @@ impl Default for LogOptions {
 impl LogOptions {
     pub(crate) fn check(&self) -> Result<(), LogError> {
         let bad = |option, why| Err(LogError::BadOption { option, why });
-        if self.segment_bytes < 2 * HEADER_BLOCK || self.segment_bytes % 512 != 0 {
+        if self.segment_bytes < 2 * HEADER_BLOCK || !self.segment_bytes.is_multiple_of(512) {
             return bad("segment_bytes", "at least 8192 and a multiple of 512");
         }
         if self.interval.is_zero() {
