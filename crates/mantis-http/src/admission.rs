@@ -1,0 +1,270 @@
+//! Admission of calls that block: so many at once, so many waiting, first come first served.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use mantis_types::Code;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::failure::{Failure, Outcome};
+use crate::metrics::Histogram;
+use crate::server::TaskGroup;
+
+/// Longest wait for a place. Beyond: 503 `pool_exhausted`.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The places for calls that block.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    places: Arc<Semaphore>,
+    calls_max: usize,
+    waiting_max: usize,
+    tasks: TaskGroup,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    waiting: AtomicUsize,
+    active: AtomicUsize,
+    acquires: AtomicU64,
+    waits: AtomicU64,
+    timeouts: AtomicU64,
+    refused: AtomicU64,
+    wait_micros_max: AtomicU64,
+    wait: Histogram,
+}
+
+/// What the admission says about itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AdmissionStats {
+    pub(crate) calls_max: usize,
+    pub(crate) active: usize,
+    pub(crate) waiting: usize,
+    pub(crate) acquires: u64,
+    /// Calls that found no free place.
+    pub(crate) waits: u64,
+    pub(crate) wait_sum: Duration,
+    pub(crate) wait_max: Duration,
+    pub(crate) timeouts: u64,
+    /// Calls that were refused because too many were waiting.
+    pub(crate) refused: u64,
+}
+
+impl Admission {
+    pub(crate) fn new(calls_max: usize, waiting_max: usize, tasks: TaskGroup) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(calls_max)),
+            calls_max,
+            waiting_max,
+            tasks,
+            counters: Arc::default(),
+        }
+    }
+
+    /// Runs a call when there is a place for it. A call whose deadline passes before, or whose
+    /// caller leaves, never begins; one that has begun runs to its end.
+    ///
+    /// # Errors
+    /// 503 `pool_exhausted` when too many wait or the wait takes too long; 408 at the deadline, with
+    /// `outcome: unknown` when the call had begun and writes; 500 when it panicked.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
+        let place = self.place(terms).await?;
+        let active = Active::new(&self.counters);
+        let running = self.tasks.block(move || {
+            let answer = call();
+            drop((active, place));
+            answer
+        });
+        match tokio::time::timeout_at(terms.deadline, running).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => {
+                Err(Failure::new(Code::Internal, "internal error").because("a call panicked"))
+            }
+            Err(_) if terms.writes => Err(terms.late().detail("outcome", "unknown")),
+            Err(_) => Err(terms.late()),
+        }
+    }
+
+    async fn place(&self, terms: Terms) -> Outcome<tokio::sync::OwnedSemaphorePermit> {
+        let counters = &self.counters;
+        counters.acquires.fetch_add(1, Relaxed);
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            counters.wait.observe(Duration::ZERO);
+            return Ok(place);
+        }
+        if counters.waiting.load(Relaxed) >= self.waiting_max {
+            counters.refused.fetch_add(1, Relaxed);
+            return Err(exhausted("too many requests are waiting"));
+        }
+        counters.waits.fetch_add(1, Relaxed);
+        let _waiting = Waiting::new(counters);
+        let from = Instant::now();
+        let until = terms.deadline.min(from + WAIT_MAX);
+        let place = tokio::time::timeout_at(until, Arc::clone(&self.places).acquire_owned()).await;
+        let waited = from.elapsed();
+        counters.wait.observe(waited);
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        counters.wait_micros_max.fetch_max(micros, Relaxed);
+        match place {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) => Err(Failure::new(Code::ShuttingDown, "the server is shutting down")),
+            Err(_) => {
+                counters.timeouts.fetch_add(1, Relaxed);
+                if until == terms.deadline { Err(terms.late()) } else { Err(exhausted("no place became free in time")) }
+            }
+        }
+    }
+
+    pub(crate) fn stats(&self) -> AdmissionStats {
+        let c = &self.counters;
+        AdmissionStats {
+            calls_max: self.calls_max,
+            active: c.active.load(Relaxed),
+            waiting: c.waiting.load(Relaxed),
+            acquires: c.acquires.load(Relaxed),
+            waits: c.waits.load(Relaxed),
+            wait_sum: c.wait.sum(),
+            wait_max: Duration::from_micros(c.wait_micros_max.load(Relaxed)),
+            timeouts: c.timeouts.load(Relaxed),
+            refused: c.refused.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn wait_histogram(&self) -> &Histogram {
+        &self.counters.wait
+    }
+}
+
+/// On which terms a call runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) deadline: Instant,
+    /// The caller has set the deadline, not the server.
+    pub(crate) by_caller: bool,
+    pub(crate) writes: bool,
+}
+
+impl Terms {
+    /// 408: the deadline has passed.
+    pub(crate) fn late(self) -> Failure {
+        if self.by_caller {
+            Failure::new(Code::DeadlineExceeded, "the deadline of X-Mantis-Timeout-Ms has passed")
+        } else {
+            Failure::new(Code::Timeout, "the request took longer than server.request_timeout")
+        }
+    }
+}
+
+fn exhausted(message: &'static str) -> Failure {
+    Failure::new(Code::PoolExhausted, message)
+}
+
+/// Counts a waiting caller for as long as it waits, also when it leaves.
+struct Waiting<'a>(&'a Counters);
+
+impl<'a> Waiting<'a> {
+    fn new(counters: &'a Counters) -> Self {
+        counters.waiting.fetch_add(1, Relaxed);
+        Self(counters)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Counts a call for as long as it runs, also when it panics.
+struct Active(Arc<Counters>);
+
+impl Active {
+    fn new(counters: &Arc<Counters>) -> Self {
+        counters.active.fetch_add(1, Relaxed);
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn terms(ms: u64, writes: bool) -> Terms {
+        Terms { deadline: Instant::now() + Duration::from_millis(ms), by_caller: true, writes }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn calls_wait_are_refused_and_run_out_of_time() {
+        let admission = Arc::new(Admission::new(1, 1, TaskGroup::default()));
+        let (release, held) = mpsc::channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let holder = Arc::clone(&admission);
+        let holding = async move {
+            let call = move || {
+                begun.send(()).unwrap();
+                held.recv().unwrap();
+                7
+            };
+            holder.run(terms(60_000, true), call).await
+        };
+        let checks = async {
+            has_begun.await.unwrap();
+            let late = admission.run(terms(1, true), || 1).await.unwrap_err();
+            assert_eq!((late.code(), late.status().as_u16()), ("deadline_exceeded", 408));
+            assert!(late.envelope("")["details"].get("outcome").is_none(), "it never began");
+            let waiting = admission.run(terms(60_000, false), || 2);
+            let refused = async {
+                while admission.stats().waiting == 0 {
+                    tokio::task::yield_now().await;
+                }
+                let refused = admission.run(terms(60_000, false), || 3).await.unwrap_err();
+                assert_eq!((refused.code(), refused.status().as_u16()), ("pool_exhausted", 503));
+                assert_eq!(admission.stats().active, 1);
+                release.send(()).unwrap();
+            };
+            let (waited, ()) = tokio::join!(waiting, refused);
+            assert_eq!(waited.unwrap(), 2);
+        };
+        let (held, ()) = tokio::join!(holding, checks);
+        assert_eq!(held.unwrap(), 7);
+        let stats = admission.stats();
+        assert_eq!((stats.acquires, stats.waits, stats.timeouts, stats.refused), (4, 2, 1, 1));
+        assert_eq!((stats.active, stats.waiting), (0, 0));
+        assert!(stats.wait_max > Duration::ZERO && stats.wait_sum >= stats.wait_max);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_write_that_outlives_its_caller_is_of_unknown_outcome() {
+        let admission = Admission::new(1, 1, TaskGroup::default());
+        let (release, held) = mpsc::channel::<()>();
+        let late = admission.run(terms(5, true), move || held.recv()).await.unwrap_err();
+        assert_eq!(late.envelope("")["details"]["outcome"], "unknown");
+        release.send(()).unwrap();
+        assert!(admission.run(terms(60_000, true), || ()).await.is_ok(), "its place is free again");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_and_frees_the_place() {
+        let admission = Admission::new(1, 1, TaskGroup::default());
+        for _ in 0..2 {
+            let died = admission.run(terms(60_000, true), || panic!("as planned")).await;
+            assert_eq!(died.map(|()| ()).unwrap_err().code(), "internal");
+        }
+        assert_eq!(admission.stats().active, 0);
+    }
+}

@@ -1,0 +1,87 @@
+//! Answers of handlers: the envelope, bare objects, and the headers of single values and writes.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use mantis_session::Committed;
+use mantis_types::{Code, Seq};
+use serde::Serialize;
+
+use crate::failure::{Failure, Outcome};
+
+pub(crate) const TTL_HEADER: HeaderName = HeaderName::from_static("x-mantis-ttl");
+pub(crate) const SEQ_HEADER: HeaderName = HeaderName::from_static("x-mantis-seq");
+pub(crate) const DURABILITY_HEADER: HeaderName = HeaderName::from_static("x-mantis-durability");
+
+/// `meta` of a list.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Meta {
+    pub(crate) count: usize,
+    pub(crate) total: Option<u64>,
+    pub(crate) page: u64,
+    pub(crate) per_page: usize,
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// All four members are always there.
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    success: bool,
+    data: &'a T,
+    error: Option<()>,
+    meta: Option<&'a Meta>,
+}
+
+/// 200 with `data` in the envelope.
+///
+/// # Errors
+/// 500 when the data cannot be written as JSON.
+pub(crate) fn enveloped<T: Serialize>(data: &T, meta: Option<&Meta>) -> Outcome<Response> {
+    bare(&Envelope { success: true, data, error: None, meta })
+}
+
+/// 200 with a bare object.
+///
+/// # Errors
+/// As [`enveloped`].
+pub(crate) fn bare<T: Serialize>(object: &T) -> Outcome<Response> {
+    let text = serde_json::to_vec(object).map_err(|error| {
+        Failure::new(Code::Internal, "internal error").because(format!("writing JSON: {error}"))
+    })?;
+    Ok(typed("application/json", Bytes::from(text)))
+}
+
+/// 200 with bytes of a media type that is known to be a valid header value.
+pub(crate) fn typed(media: &'static str, bytes: impl Into<Body>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(media))], bytes.into()).into_response()
+}
+
+/// 304: the client has this version.
+pub(crate) fn not_modified(version: Seq) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    response.headers_mut().insert(header::ETAG, etag(version));
+    response
+}
+
+/// The strong validator of a version.
+pub(crate) fn etag(version: Seq) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes are a header value")
+}
+
+/// Says which commit a write was, and what it has survived.
+pub(crate) fn with_commit(mut response: Response, committed: Option<Committed>) -> Response {
+    if let Some(committed) = committed {
+        let headers = response.headers_mut();
+        headers.insert(SEQ_HEADER, HeaderValue::from(committed.seq.get()));
+        let class = HeaderValue::from_static(committed.durability.as_str());
+        headers.insert(DURABILITY_HEADER, class);
+    }
+    response
+}
+
+/// Adds a header.
+pub(crate) fn with_header(mut response: Response, name: HeaderName, value: HeaderValue) -> Response {
+    response.headers_mut().insert(name, value);
+    response
+}

@@ -1,0 +1,146 @@
+//! Bodies of requests: collected within the limit, and JSON that is read strictly.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use mantis_types::Code;
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Failure, Outcome};
+
+/// Name of the limit on bodies.
+const BODY_LIMIT: &str = "server.max_body_size";
+
+/// Reads a body, inflated bytes counted.
+///
+/// # Errors
+/// 413 beyond the limit, 400 when it breaks off or does not inflate.
+pub(crate) async fn collect(body: Body, max: usize) -> Outcome<Bytes> {
+    match Limited::new(body, max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(over_limit(max)),
+        Err(error) => {
+            Err(Failure::invalid("the body ended early or is not encoded as its headers say")
+                .because(error.to_string()))
+        }
+    }
+}
+
+/// 413 for a body that is too large.
+pub(crate) fn over_limit(max: usize) -> Failure {
+    Failure::too_large(BODY_LIMIT, format!("{BODY_LIMIT} allows {max} bytes")).detail("max", max)
+}
+
+/// Whether the body is declared as JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    essence(headers).is_some_and(|media| media == "application/json")
+}
+
+/// The media type without its parameters, in lower case.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// Demands a JSON body.
+///
+/// # Errors
+/// 415 for any other or no `Content-Type`.
+pub(crate) fn expect_json(headers: &HeaderMap) -> Outcome<()> {
+    if is_json(headers) {
+        return Ok(());
+    }
+    Err(Failure::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send Content-Type: application/json"))
+}
+
+/// Reads JSON into a type that refuses unknown members.
+///
+/// # Errors
+/// 400: `invalid_json` for text that is no JSON or nests too deep, `invalid_request` for JSON of
+/// another form; the message names the member.
+pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8], depth_max: usize) -> Outcome<T> {
+    check_depth(body, depth_max)?;
+    serde_json::from_slice(body).map_err(|error| json_failure(&error))
+}
+
+fn json_failure(error: &serde_json::Error) -> Failure {
+    match error.classify() {
+        serde_json::error::Category::Data => Failure::invalid(error.to_string()),
+        _ => Failure::new(Code::InvalidJson, format!("the body is not valid JSON: {error}")),
+    }
+}
+
+/// Refuses JSON that nests deeper than allowed, before anything recurses into it.
+///
+/// # Errors
+/// 400 `invalid_json` with the limit's name.
+pub(crate) fn check_depth(text: &[u8], max: usize) -> Outcome<()> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        if in_string {
+            in_string = *byte != b'"' || escaped;
+            escaped = *byte == b'\\' && !escaped;
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > max {
+            let message = format!("limits.json_depth_max allows {max} levels of nesting");
+            let failure = Failure::new(Code::InvalidJson, message);
+            return Err(failure.detail("limit", "limits.json_depth_max"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Form {
+        value: Box<RawValue>,
+    }
+
+    fn refused(text: &str) -> (&'static str, String) {
+        let failure = parse_json::<Form>(text.as_bytes(), 128).unwrap_err();
+        (failure.code(), failure.envelope("r")["error"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn unknown_members_are_named() {
+        let (code, message) = refused(r#"{"value":1,"vlaue":2}"#);
+        assert_eq!(code, "invalid_request");
+        assert!(message.contains("vlaue"), "{message}");
+        assert_eq!(refused("{}").0, "invalid_request");
+        assert_eq!(refused(r#"{"value":1} x"#).0, "invalid_json");
+        assert_eq!(refused(r#"{"value":"#).0, "invalid_json");
+        assert_eq!(refused(r#"{"value":1,"value":2}"#).0, "invalid_request");
+    }
+
+    #[test]
+    fn depth_is_limited_exactly() {
+        let nested = |levels: usize| format!("{{\"value\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        let deepest = parse_json::<Form>(nested(127).as_bytes(), 128).unwrap();
+        assert_eq!(deepest.value.get().len(), 254);
+        assert_eq!(refused(&nested(128)).0, "invalid_json");
+        assert_eq!(refused(&"[".repeat(1_000_000)).0, "invalid_json");
+        let quoted = format!("{{\"value\":\"{}\\\"[\"}}", "[".repeat(500));
+        assert!(parse_json::<Form>(quoted.as_bytes(), 128).is_ok());
+    }
+
+    #[tokio::test]
+    async fn bodies_are_cut_off_at_the_limit() {
+        assert_eq!(collect(Body::from("12345"), 5).await.unwrap(), "12345");
+        let refused = collect(Body::from("123456"), 5).await.unwrap_err();
+        assert_eq!((refused.status().as_u16(), refused.code()), (413, "too_large"));
+    }
+}

@@ -1,0 +1,157 @@
+//! One admitted request: who asks, until when, on which terms; and what handlers take from it.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::request::Parts;
+use mantis_session::{Command, Reply};
+use mantis_types::{Code, Durability, Seq};
+use tokio::time::Instant;
+
+use crate::access::Caller;
+use crate::admission::Terms;
+use crate::app::App;
+use crate::body;
+use crate::failure::{Failure, Outcome};
+use crate::metrics::OperationKind;
+use crate::params;
+use crate::surfaces::{Pattern, Surface};
+
+/// Longest pause between two looks at the newest visible commit.
+const SEQ_POLL_MAX: Duration = Duration::from_millis(10);
+
+/// The terms of one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) surface: &'static Surface,
+    pub(crate) caller: Caller,
+    pub(crate) deadline: Instant,
+    /// The caller has set the deadline.
+    pub(crate) by_caller: bool,
+    pub(crate) durability: Durability,
+    pub(crate) min_seq: Option<Seq>,
+}
+
+impl Call {
+    /// The request's terms for a call that blocks.
+    pub(crate) fn terms(&self, writes: bool) -> Terms {
+        Terms { deadline: self.deadline, by_caller: self.by_caller, writes }
+    }
+}
+
+impl App {
+    /// Has the session execute a command: at once where memory has the answer, else on a blocking
+    /// thread.
+    ///
+    /// # Errors
+    /// What the session answers, and what admission refuses.
+    pub(crate) async fn execute(&self, call: &Call, command: Command) -> Outcome<Reply> {
+        if let Some(seq) = call.min_seq {
+            self.wait_visible(call, seq).await?;
+        }
+        let from = self.monotonic();
+        let (kind, writes) = (OperationKind::of(&command), command.writes());
+        let session = self.database.session(call.caller.principal);
+        let answer = match session.execute_ready(&command) {
+            Some(answer) => answer.map_err(Failure::from),
+            None => {
+                let blocking = move || session.execute(command);
+                let ran = self.admission.run(call.terms(writes), blocking).await;
+                ran.and_then(|answer| answer.map_err(Failure::from))
+            }
+        };
+        let failed = answer.as_ref().is_err_and(|failure| failure.status().is_server_error());
+        self.operations.observe(kind, writes, failed, self.monotonic().saturating_sub(from));
+        answer
+    }
+
+    /// Runs another call that blocks.
+    ///
+    /// # Errors
+    /// What admission refuses.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        call: &Call,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
+        self.admission.run(call.terms(false), work).await
+    }
+
+    /// Waits without holding a thread: a Seq far in the future must not keep others from writing.
+    async fn wait_visible(&self, call: &Call, seq: Seq) -> Outcome<()> {
+        let mut pause = Duration::from_micros(500);
+        while self.database.visible_seq() < seq {
+            if Instant::now() >= call.deadline {
+                let message = "the commit of X-Mantis-Min-Seq did not become visible in time";
+                return Err(Failure::new(Code::DeadlineExceeded, message));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(SEQ_POLL_MAX);
+        }
+        Ok(())
+    }
+}
+
+/// 500 for an answer that does not belong to the command.
+pub(crate) fn strange_reply() -> Failure {
+    Failure::new(Code::Internal, "internal error").because("the reply is not of the command's kind")
+}
+
+impl<S: Sync> FromRequestParts<S> for Call {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Outcome<Self> {
+        let call = parts.extensions.get::<Self>().copied();
+        call.ok_or_else(|| {
+            Failure::new(Code::Internal, "internal error").because("a request without terms")
+        })
+    }
+}
+
+/// The key in the path, as bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct PathKey(pub(crate) Bytes);
+
+impl<S: Sync> FromRequestParts<S> for PathKey {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Outcome<Self> {
+        let call = Call::from_request_parts(parts, state).await?;
+        let raw = Pattern(call.surface.path).rest(parts.uri.path());
+        let raw = raw.ok_or_else(|| {
+            Failure::new(Code::Internal, "internal error").because("a path without a key")
+        })?;
+        params::decode(raw).map(|key| Self(Bytes::from(key)))
+    }
+}
+
+/// The body, within the limit, and the headers it came with.
+#[derive(Clone, Debug)]
+pub(crate) struct Payload {
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
+}
+
+impl FromRequest<App> for Payload {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Outcome<Self> {
+        let max = app.settings.load().body_bytes_max;
+        let (parts, stream) = request.into_parts();
+        let bytes = body::collect(stream, max).await?;
+        Ok(Self { headers: parts.headers, bytes })
+    }
+}
+
+impl Payload {
+    /// Reads a JSON body strictly.
+    ///
+    /// # Errors
+    /// 415 for another type, 400 for bad JSON.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, app: &App) -> Outcome<T> {
+        body::expect_json(&self.headers)?;
+        body::parse_json(&self.bytes, app.database.limits().json_depth_max)
+    }
+}

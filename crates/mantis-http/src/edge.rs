@@ -1,0 +1,235 @@
+//! What stands around every handler: admission of the request, and the last touches of the answer.
+
+mod coding;
+mod cors;
+mod dress;
+mod terms;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use mantis_types::Code;
+
+use crate::access::{self, Caller, Door};
+use crate::app::App;
+use crate::body::over_limit;
+use crate::call::Call;
+use crate::config::HttpSettings;
+use crate::failure::{Failure, Outcome};
+use crate::negotiate;
+use crate::peers::{client_address, subscriber};
+use crate::rate::{Allowance, Payer, RouteClass};
+use crate::routes::{Route, Routes};
+use crate::surfaces::{self, Found, Rule, SURFACES, Shape, Verb};
+use crate::trace::Trace;
+
+pub(crate) use dress::{SECURITY_HEADERS, failure_body};
+
+/// The addresses of a connection, and whether it is encrypted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// Both ends are loopback addresses.
+    pub(crate) loopback: bool,
+    pub(crate) tls: bool,
+}
+
+/// Everything between a connection and the handlers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    app: App,
+    routes: Arc<Routes>,
+}
+
+/// What is known about a request before its handler runs.
+struct Arrival {
+    trace: Trace,
+    shape: Shape,
+    verb: Option<Verb>,
+    found: Found,
+    settings: Arc<HttpSettings>,
+    peer: Peer,
+}
+
+impl Edge {
+    pub(crate) fn new(app: App) -> Self {
+        Self { app, routes: Arc::new(Routes::all()) }
+    }
+
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Answers a request, whatever it is.
+    pub(crate) async fn serve(&self, request: Request, peer: Peer) -> Response {
+        let from = self.app.monotonic();
+        let verb = Verb::of(request.method());
+        let arrival = Arrival {
+            trace: Trace::of(request.headers(), self.app.env()),
+            shape: Shape::of(request.uri().path()),
+            verb,
+            found: surfaces::find(request.uri().path(), verb),
+            settings: self.app.settings.load_full(),
+            peer,
+        };
+        let origin = cors::allowed(request.headers(), &arrival.settings.cors_origins);
+        let mut allowance = None;
+        let answered = self.admit_and_run(request, &arrival, origin, &mut allowance).await;
+        let (mut response, failure) = match answered {
+            Ok(mut response) => {
+                let failure = response.extensions_mut().remove::<Failure>();
+                (response, failure)
+            }
+            Err(failure) => (Response::new(Body::empty()), Some(failure)),
+        };
+        if let Some(failure) = &failure {
+            self.app.operations.count_error(failure.kind());
+            response = dress::refusal(failure, &arrival.trace, arrival.shape);
+        }
+        if let (Some(allowance), None) = (allowance, &failure) {
+            response.headers_mut().extend(Allowance::headers(allowance));
+        }
+        dress::finish(&mut response, &arrival.trace, peer.tls);
+        cors::label(&mut response, origin, &arrival.settings.cors_origins);
+        self.record(&arrival, &response, failure.as_ref(), from);
+        response
+    }
+
+    async fn admit_and_run(
+        &self,
+        request: Request,
+        arrival: &Arrival,
+        origin: Option<&str>,
+        allowance: &mut Option<Allowance>,
+    ) -> Outcome<Response> {
+        if let Some(origin) = origin
+            && let Some(answer) = cors::preflight(&request, origin, &arrival.found)
+        {
+            return Ok(answer);
+        }
+        let caller = self.admit(&request, arrival, allowance)?;
+        let (row, verb) = match (arrival.found, arrival.verb) {
+            (Found::Surface(row), Some(verb)) => (row, verb),
+            (Found::WrongVerb { allowed, .. }, _) => return Err(wrong_verb(allowed)),
+            _ => return Err(Failure::new(Code::NotFound, "there is no such path")),
+        };
+        let surface = &SURFACES[row];
+        let route = match self.routes.get(row, verb) {
+            Some(route) if surface.available => Arc::clone(route),
+            _ => return Err(not_built(surface.group)),
+        };
+        let writes = !matches!(verb, Verb::Get | Verb::Head);
+        terms::refuse_unsupported(request.headers(), writes)?;
+        check_length(&request, arrival.settings.body_bytes_max)?;
+        let call = terms::of(request.headers(), &arrival.settings, surface, caller)?;
+        let json_welcome = writes || negotiate::wants_json(request.headers())?;
+        let response = self.run(request, call, route).await?;
+        if json_welcome || !dress::is_json(&response) {
+            return Ok(response);
+        }
+        Err(Failure::http(StatusCode::NOT_ACCEPTABLE, "the answer comes as application/json"))
+    }
+
+    /// Who calls, within its rate.
+    fn admit(
+        &self,
+        request: &Request,
+        arrival: &Arrival,
+        allowance: &mut Option<Allowance>,
+    ) -> Outcome<Caller> {
+        let rule = match arrival.found {
+            Found::Surface(row) => SURFACES[row].rule,
+            Found::WrongVerb { rule, .. } | Found::Nothing { rule } => rule,
+        };
+        let settings = &arrival.settings;
+        let headers = request.headers();
+        let door = Door { headers, uri: request.uri(), loopback: arrival.peer.loopback };
+        let admitted = access::admit(rule, door, &settings.credentials);
+        if admitted.is_err() {
+            self.app.counts.auth_failures.fetch_add(1, Relaxed);
+        }
+        let address = client_address(arrival.peer.address, headers, &settings.trusted_proxies);
+        let credential = admitted.as_ref().ok().and_then(|caller| caller.credential);
+        let payer = credential.map_or(Payer::Address(subscriber(address)), Payer::Credential);
+        *allowance = self.spend(rule, payer, settings.rate_limit)?;
+        admitted
+    }
+
+    fn spend(&self, rule: Rule, payer: Payer, limit: u32) -> Outcome<Option<Allowance>> {
+        let Some(class) = RouteClass::of(rule) else { return Ok(None) };
+        let spent = self.app.limiter.spend(class, payer, limit, self.app.monotonic());
+        spent.map_err(|allowance| {
+            self.app.counts.rate_limited(class).fetch_add(1, Relaxed);
+            allowance.refusal()
+        })
+    }
+
+    async fn run(&self, mut request: Request, call: Call, route: Route) -> Outcome<Response> {
+        request.extensions_mut().insert(call);
+        let app = self.app.clone();
+        let running = coding::run(request, move |request| route(request, app.clone()));
+        match tokio::time::timeout_at(call.deadline, running).await {
+            Ok(answer) => answer,
+            Err(_) => Err(call.terms(false).late()),
+        }
+    }
+
+    /// Counts and logs. Never a key, a value or a secret: the route is the pattern.
+    fn record(
+        &self,
+        arrival: &Arrival,
+        response: &Response,
+        failure: Option<&Failure>,
+        from: std::time::Duration,
+    ) {
+        let took = self.app.monotonic().saturating_sub(from);
+        let row = match arrival.found {
+            Found::Surface(row) => Some(row),
+            _ => None,
+        };
+        let status = response.status();
+        self.app.requests.observe(row, arrival.verb, status, took);
+        let route = row.map_or("unknown", |row| SURFACES[row].path);
+        let Trace { request_id, trace_id } = &arrival.trace;
+        if let Some(failure) = failure.filter(|failure| failure.status().is_server_error()) {
+            let cause = failure.cause().unwrap_or("-");
+            tracing::warn!(request_id, route, code = failure.code(), cause, "request failed");
+        }
+        tracing::info!(
+            target: "mantis_http::access",
+            method = arrival.verb.map_or("other", Verb::as_str),
+            route,
+            status = status.as_u16(),
+            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            peer = %arrival.peer.address,
+            request_id,
+            trace_id,
+            "answered"
+        );
+    }
+}
+
+fn wrong_verb(allowed: [bool; Verb::ALL.len()]) -> Failure {
+    let list = surfaces::allow_list(allowed);
+    let value = HeaderValue::try_from(list.as_str()).expect("names of methods are a header value");
+    let message = format!("this path answers to {list}");
+    Failure::http(StatusCode::METHOD_NOT_ALLOWED, message).header(header::ALLOW, value)
+}
+
+fn not_built(group: &'static str) -> Failure {
+    Failure::new(Code::NotImplemented, "this surface is not built in this version")
+        .detail("surface", group)
+}
+
+/// Refuses a body by its declared length, before a byte of it is read.
+fn check_length(request: &Request, max: usize) -> Outcome<()> {
+    let declared = request.headers().get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let max_bytes = u64::try_from(max).unwrap_or(u64::MAX);
+    if declared.is_some_and(|length| length > max_bytes) { Err(over_limit(max)) } else { Ok(()) }
+}

@@ -1,0 +1,78 @@
+//! The terms of a call, from its headers.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+use mantis_types::{Code, Seq};
+use tokio::time::Instant;
+
+use crate::access::Caller;
+use crate::answer::DURABILITY_HEADER;
+use crate::call::Call;
+use crate::config::HttpSettings;
+use crate::failure::{Failure, Outcome};
+use crate::surfaces::Surface;
+
+const TIMEOUT: HeaderName = HeaderName::from_static("x-mantis-timeout-ms");
+const MIN_SEQ: HeaderName = HeaderName::from_static("x-mantis-min-seq");
+const TRANSACTION: HeaderName = HeaderName::from_static("x-mantis-transaction");
+const IDEMPOTENCY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Reads deadline, durability and minimum Seq.
+///
+/// # Errors
+/// 400 naming the header.
+pub(super) fn of(
+    headers: &HeaderMap,
+    settings: &HttpSettings,
+    surface: &'static Surface,
+    caller: Caller,
+) -> Outcome<Call> {
+    let wish = number(headers, &TIMEOUT)?.map(Duration::from_millis);
+    if wish.is_some_and(|wish| wish.is_zero()) {
+        return Err(malformed(&TIMEOUT, "at least 1"));
+    }
+    let by_caller = wish.is_some_and(|wish| wish < settings.request_timeout);
+    let span = wish.unwrap_or(settings.request_timeout).min(settings.request_timeout);
+    let durability = match headers.get(DURABILITY_HEADER).map(|word| word.to_str()) {
+        None => settings.durability,
+        Some(Ok(word)) => {
+            word.parse().map_err(|()| malformed(&DURABILITY_HEADER, "sync, interval or none"))?
+        }
+        Some(Err(_)) => return Err(malformed(&DURABILITY_HEADER, "sync, interval or none")),
+    };
+    let min_seq = number(headers, &MIN_SEQ)?.map(Seq::new);
+    let deadline = Instant::now() + span;
+    Ok(Call { surface, caller, deadline, by_caller, durability, min_seq })
+}
+
+/// Refuses what would be ignored, and what the client relies on.
+///
+/// # Errors
+/// 501 naming the header.
+pub(super) fn refuse_unsupported(headers: &HeaderMap, writes: bool) -> Outcome<()> {
+    let refused = |name: &HeaderName| {
+        let message = format!("the header {name} is not supported by this version");
+        Err(Failure::new(Code::NotImplemented, message).detail("header", name.as_str()))
+    };
+    if headers.contains_key(TRANSACTION) {
+        return refused(&TRANSACTION);
+    }
+    if writes && headers.contains_key(IDEMPOTENCY) {
+        return refused(&IDEMPOTENCY);
+    }
+    Ok(())
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Outcome<Option<u64>> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = value.to_str().ok().map(str::trim);
+    let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = digits.and_then(|digits| digits.parse().ok());
+    number.map(Some).ok_or_else(|| malformed(name, "a whole number"))
+}
+
+fn malformed(name: &HeaderName, expected: &str) -> Failure {
+    let message = format!("the header {name} must be {expected}");
+    Failure::invalid_value(message).detail("header", name.as_str())
+}

@@ -1,0 +1,157 @@
+//! The shapes of answers: envelope, methods, paths, surfaces that are not built, headers.
+
+use serde_json::Value;
+
+use crate::server::{Setup, TestServer};
+
+#[test]
+fn wrong_methods_are_405_with_allow_everywhere() {
+    let server = TestServer::new();
+    for (method, path, allow) in [
+        ("POST", "/api/v1/kv/a", "GET, HEAD, PUT, DELETE"),
+        ("PATCH", "/api/v1/kv/a", "GET, HEAD, PUT, DELETE"),
+        ("TRACE", "/api/v1/kv/a", "GET, HEAD, PUT, DELETE"),
+        ("OPTIONS", "/api/v1/kv", "GET, HEAD, POST"),
+        ("DELETE", "/api/v1/kv", "GET, HEAD, POST"),
+        ("TRACE", "/health", "GET, HEAD"),
+        ("BREW", "/health", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("PUT", "/api/v1/transactions", "POST"),
+    ] {
+        let answer = server.client().send(method, path, None);
+        assert_eq!(answer.failure(), (405, "method_not_allowed".into()), "{method} {path}");
+        assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
+    }
+    let admin = server.admin().send("POST", "/api/stats", None);
+    assert_eq!(admin.admin_failure(), (405, "method_not_allowed".into()));
+}
+
+#[test]
+fn unknown_paths_are_404_in_the_shape_of_their_place() {
+    let server = TestServer::new();
+    for path in ["/nothing", "/api/v1", "/api/v1/", "/api/v1/nothing", "/health/", "/Health", "//health"] {
+        assert_eq!(server.client().get(path).failure(), (404, "not_found".into()), "{path}");
+    }
+    assert_eq!(server.admin().get("/api/nothing").admin_failure(), (404, "not_found".into()));
+}
+
+#[test]
+fn what_is_not_built_answers_501_and_the_capabilities_say_so() {
+    let server = TestServer::new();
+    let surfaces = server.client().get("/api/v1/capabilities").data()["surfaces"].clone();
+    let surfaces = surfaces.as_array().unwrap();
+    assert!(surfaces.len() > 60);
+    let mut unbuilt = 0;
+    for surface in surfaces {
+        let path = surface["path"].as_str().unwrap().replace(['{', '}'], "x");
+        for method in surface["methods"].as_array().unwrap() {
+            let stream = path.starts_with("/api/ws/");
+            if stream && surface["available"] == true {
+                continue;
+            }
+            let method = method.as_str().unwrap();
+            let answer = server.admin().send(method, &path, Some(b"{}"));
+            let built = surface["available"] == Value::Bool(true);
+            assert_eq!(answer.status != 501, built, "{method} {path} answers {}", answer.status);
+            assert_ne!(answer.status, 405, "{method} {path}");
+            if !built {
+                unbuilt += 1;
+                assert_eq!(answer.json()["code"], "not_implemented");
+            }
+        }
+    }
+    assert!(unbuilt > 50, "{unbuilt}");
+    for path in ["/auth/v1/token", "/storage/v1/object/a/b", "/functions/v1/f", "/realtime/v1/ws", "/rest/v1/todos"] {
+        assert_eq!(server.client().get(path).failure(), (501, "not_implemented".into()), "{path}");
+    }
+}
+
+#[test]
+fn every_answer_carries_ids_and_security_headers() {
+    let server = TestServer::new();
+    for answer in [
+        server.client().get("/health"),
+        server.client().get("/nothing"),
+        server.client().get("/api/kv/x"),
+        server.client().head("/health"),
+        server.client().send("TRACE", "/", None),
+    ] {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{answer:?}");
+        }
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("script-src"));
+        assert!(answer.header("permissions-policy").is_some());
+        assert!(answer.header("strict-transport-security").is_none(), "not over plain text");
+        assert_eq!(answer.header("x-request-id").unwrap().len(), 32);
+    }
+    let named = server.client().with("X-Request-Id", "mine-1").get("/nothing");
+    assert_eq!(named.header("x-request-id"), Some("mine-1"));
+    assert_eq!(named.json()["request_id"], "mine-1");
+}
+
+#[test]
+fn stored_pages_may_not_act_in_the_browser() {
+    let server = TestServer::new();
+    server.client().put_raw("/api/v1/kv/page", "text/html", b"<script>1</script>").data();
+    let page = server.client().with("Accept", "text/html").get("/api/v1/kv/page");
+    assert_eq!(page.header("content-type"), Some("text/html"));
+    assert!(page.header("content-security-policy").unwrap().contains("sandbox"));
+    assert!(!page.header("content-security-policy").unwrap().contains("inline"));
+}
+
+#[test]
+fn health_shows_internals_to_callers_only() {
+    let server = TestServer::new();
+    let known = server.client().get("/health").data();
+    assert_eq!(known["status"], "healthy");
+    for part in ["engine", "log", "disk", "memory", "pool"] {
+        let check = &known["checks"][part];
+        assert_eq!(check["status"], "healthy", "{known}");
+        assert!(check["detail"].is_string() && check["duration_ms"].is_number());
+    }
+    let stranger = server.client().with("X-Forwarded-For", "1.2.3.4").get("/health").data();
+    assert!(stranger.get("checks").is_none(), "{stranger}");
+    assert_eq!(stranger["version"], env!("CARGO_PKG_VERSION"));
+    for path in ["/health/live", "/health/ready"] {
+        assert_eq!(server.client().get(path).data()["status"], "healthy");
+    }
+    assert_eq!(server.client().get("/health?x=1").failure(), (400, "invalid_request".into()));
+}
+
+#[test]
+fn a_closed_store_is_unhealthy_and_refuses_writes() {
+    let mut setup = Setup::default();
+    setup.on_disk = true;
+    let server = setup.start();
+    server.database.close().unwrap();
+    let write = server.client().put_json("/api/v1/kv/a", r#"{"value":1}"#);
+    assert_eq!(write.failure(), (503, "shutting_down".into()));
+    assert!(write.header("retry-after").is_some());
+}
+
+#[test]
+fn versions_and_documents_are_served() {
+    let server = TestServer::new();
+    let version = server.client().get("/api/v1/version").data();
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    let document = server.client().get("/api/v1/openapi.json");
+    assert_eq!(document.header("content-type"), Some("application/json"));
+    assert_eq!(document.json()["openapi"], "3.1.0");
+    assert_eq!(document.text(), mantis_http::openapi_json());
+    assert_eq!(server.client().get("/openapi.json").body, document.body);
+}
+
+#[test]
+fn only_json_is_offered_where_only_json_is_made() {
+    let server = TestServer::new();
+    let ask = |accept: &str| server.client().with("Accept", accept).get("/api/v1/kv");
+    assert_eq!(ask("text/html").failure(), (406, "not_acceptable".into()));
+    assert_eq!(ask("text/html, */*;q=0.1").status, 200);
+    let text = server.client().with("Accept", "text/plain").get("/metrics");
+    assert_eq!(text.status, 200);
+}

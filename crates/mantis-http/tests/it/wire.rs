@@ -1,0 +1,161 @@
+//! What arrives as bytes: requests that two parsers could read in two ways, and limits of heads.
+
+use std::time::Duration;
+
+use crate::client::{Answer, Wire};
+use crate::server::{Setup, TestServer};
+
+fn refused(server: &TestServer, bytes: &[u8]) -> Answer {
+    let mut wire = Wire::connect(server.address);
+    wire.send_lenient(bytes);
+    let answer = wire.answer(false);
+    assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
+    assert!(wire.is_closed(), "nothing follows a refusal");
+    answer
+}
+
+#[test]
+fn ambiguous_requests_are_refused_in_the_envelope_and_closed() {
+    let server = TestServer::new();
+    server.client().put_json("/api/v1/kv/safe", r#"{"value":1}"#).data();
+    for request in [
+        "PUT /api/v1/kv/x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "PUT /api/v1/kv/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+        "PUT /api/v1/kv/x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+        "PUT /api/v1/kv/x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd",
+        "PUT /api/v1/kv/x HTTP/1.1\r\nHost: a\r\nContent-Length: abc\r\n\r\n",
+        "PUT /api/v1/kv/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "PUT /api/v1/kv/x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET /health HTTP/1.1\nHost: a\n\n",
+        "GET /health HTTP/1.1\r\nHost: a\n\r\n",
+        "GET /health HTTP/1.1\r\nHost : a\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: a\r\n folded: 1\r\n\r\n",
+        "GET /health HTTP/1.1\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET /health HTTP/2.0\r\nHost: a\r\n\r\n",
+        "GET /hea lth HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n",
+        "GET health HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        assert_eq!(refused(&server, request.as_bytes()).failure(), (400, "invalid_request".into()), "{request:?}");
+    }
+    assert_eq!(server.client().get("/api/v1/kv/x").status, 404);
+}
+
+#[test]
+fn a_smuggled_request_is_never_executed() {
+    let server = TestServer::new();
+    let hidden = "DELETE /api/v1/kv/safe HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    server.client().put_json("/api/v1/kv/safe", r#"{"value":1}"#).data();
+    let chunked = format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}");
+    assert_eq!(refused(&server, chunked.as_bytes()).status, 400);
+    let length = format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len());
+    assert_eq!(refused(&server, length.as_bytes()).status, 400);
+    assert_eq!(server.client().get("/api/v1/kv/safe").status, 200);
+}
+
+#[test]
+fn good_requests_before_a_bad_one_are_answered_first() {
+    let server = TestServer::new();
+    let good = "GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    let put = "PUT /api/v1/kv/k HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\nok";
+    let mut wire = Wire::connect(server.address);
+    wire.send(format!("{good}{put}{good}BAD\n").as_bytes());
+    for _ in 0..3 {
+        assert_eq!(wire.answer(false).status, 200);
+    }
+    assert_eq!(wire.answer(false).failure(), (400, "invalid_request".into()));
+    assert!(wire.is_closed());
+}
+
+#[test]
+fn heads_have_limits_with_their_own_statuses() {
+    let server = TestServer::new();
+    for bytes in [70_000, 200_000] {
+        let target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(bytes));
+        assert_eq!(refused(&server, target.as_bytes()).failure(), (414, "too_large".into()));
+    }
+    for bytes in [40_000, 2_000_000] {
+        let header = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Big: {}\r\n\r\n", "a".repeat(bytes));
+        assert_eq!(refused(&server, header.as_bytes()).failure(), (431, "too_large".into()));
+    }
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(101));
+    assert_eq!(refused(&server, many.as_bytes()).failure(), (431, "too_large".into()));
+    let endless = "a".repeat(300_000);
+    assert_eq!(refused(&server, endless.as_bytes()).failure(), (414, "too_large".into()));
+}
+
+#[test]
+fn a_slow_head_is_cut_off_in_time() {
+    let server = TestServer::new();
+    let mut wire = Wire::connect(server.address);
+    wire.send(b"GET /health HTTP/1.1\r\nHost: a\r\n");
+    let answer = wire.answer(false);
+    assert_eq!(answer.failure(), (408, "timeout".into()));
+    assert!(wire.is_closed());
+}
+
+#[test]
+fn an_idle_connection_lives_longer_than_a_slow_head_and_ends_quietly() {
+    let mut setup = Setup::default();
+    setup.config.header_read_timeout = Duration::from_millis(50);
+    setup.config.idle_timeout = Duration::from_millis(600);
+    let server = setup.start();
+    let mut wire = Wire::connect(server.address);
+    let request = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    for _ in 0..2 {
+        server.database.env().clock().sleep(Duration::from_millis(200));
+        wire.send(request);
+        assert_eq!(wire.answer(false).status, 200);
+    }
+    assert!(wire.is_closed(), "closed without an answer to nothing");
+}
+
+#[test]
+fn a_body_that_breaks_off_or_is_malformed_stores_nothing() {
+    let server = TestServer::new();
+    let mut wire = Wire::connect(server.address);
+    wire.send(b"PUT /api/v1/kv/x HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    wire.send(b"3\r\nabc\r\nZZ\r\n");
+    assert_eq!(wire.answer(false).failure(), (400, "invalid_request".into()));
+    assert_eq!(server.client().get("/api/v1/kv/x").status, 404);
+}
+
+#[test]
+fn chunked_bodies_arrive_whole() {
+    let server = TestServer::new();
+    let mut wire = Wire::connect(server.address);
+    wire.send(b"PUT /api/v1/kv/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+    assert!(String::from_utf8(wire.until(b"\r\n\r\n")).unwrap().starts_with("HTTP/1.1 100 "));
+    wire.send(b"3\r\nabc\r\n");
+    wire.send(b"2;x=y\r\nd\n\r\n0\r\n\r\n");
+    assert_eq!(wire.answer(false).status, 200);
+    wire.send(b"GET /api/v1/kv/x HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: a/b\r\n\r\n");
+    assert_eq!(wire.answer(false).body, b"abcd\n", "and the connection goes on");
+}
+
+#[test]
+fn an_early_refusal_reaches_a_client_that_still_sends() {
+    let server = TestServer::new();
+    let mut wire = Wire::connect(server.address);
+    wire.send(b"PUT /api/v1/kv/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 12000000\r\n\r\n");
+    for _ in 0..120 {
+        wire.send_lenient(&[b'x'; 100_000]);
+    }
+    assert_eq!(wire.answer(false).failure(), (413, "too_large".into()));
+}
+
+#[test]
+fn http_1_0_and_absolute_targets_are_served() {
+    let server = TestServer::new();
+    for request in [
+        "GET /health/live HTTP/1.0\r\n\r\n",
+        "GET http://127.0.0.1/health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        "\r\nGET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    ] {
+        let mut wire = Wire::connect(server.address);
+        wire.send(request.as_bytes());
+        assert_eq!(wire.answer(false).status, 200, "{request:?}");
+    }
+}
