@@ -106,7 +106,7 @@ impl Store {
         });
         inner.load_ids()?;
         let sweep = Box::new(Sweep {
-            store: Arc::clone(&inner),
+            store: Arc::downgrade(&inner),
         });
         *inner.sweep.lock() = Some(env.tasks().spawn("mantis-sweep", sweep));
         Ok(Self { inner })
@@ -259,6 +259,14 @@ impl Store {
     /// As a commit.
     pub fn sweep(&self) -> Result<usize, TxnError> {
         self.inner.sweep_once(DatabaseId::DEFAULT)
+    }
+
+    /// Stops the background work where it stands and finishes nothing, as the death of the process
+    /// would: for an owner that lets go of the store without [`Self::close`]. Blocks for at most one
+    /// round of the sweep.
+    pub fn abandon(&self) {
+        let sweep = self.inner.sweep.lock().take();
+        drop(sweep);
     }
 
     /// Refuses further commits, waits for those under way, then closes engine and log: everything

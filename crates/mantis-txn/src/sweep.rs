@@ -5,7 +5,7 @@
 //! crash does no harm: the work is found again in the expiry index or the reclaim queue.
 
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::Weak;
 use std::time::Duration;
 
 use mantis_engine::{Direction, Record, Snapshot};
@@ -25,19 +25,22 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Pause after a failed round.
 const PAUSE_FAILED: Duration = Duration::from_secs(2);
 
-/// The background task of one store.
+/// The background task of one store. It does not keep the store alive: the store owns the task.
 pub(crate) struct Sweep {
-    pub(crate) store: Arc<StoreInner>,
+    pub(crate) store: Weak<StoreInner>,
 }
 
 impl Task for Sweep {
     fn step(&mut self) -> Step {
-        match self.store.sweep_once(DatabaseId::DEFAULT) {
+        let Some(store) = self.store.upgrade() else {
+            return Step::Done;
+        };
+        match store.sweep_once(DatabaseId::DEFAULT) {
             Ok(0) => Step::Wait(PAUSE),
             Ok(_) => Step::Again,
             Err(TxnError::Closed) => Step::Done,
             Err(_) => {
-                self.store.pipeline.counters.sweep_failures.add(1);
+                store.pipeline.counters.sweep_failures.add(1);
                 Step::Wait(PAUSE_FAILED)
             }
         }

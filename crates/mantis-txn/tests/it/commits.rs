@@ -171,3 +171,25 @@ fn amount(store: &Store, snapshot: &Snapshot, k: u64) -> u64 {
     let record = store.engine().get(snapshot, &key(k)).unwrap().unwrap();
     u64::from_le_bytes(record.view().payload().try_into().unwrap())
 }
+
+#[test]
+fn a_store_that_is_dropped_without_close_leaves_nothing_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = Env::real();
+    let engine = std::sync::Arc::new(mantis_engine::MemoryEngine::new(
+        &env,
+        mantis_engine::MemoryOptions::default(),
+    ));
+    let alive = std::sync::Arc::downgrade(&engine);
+    let log = mantis_log::Log::open(&env, dir.path(), mantis_log::LogOptions::default());
+    let hook = mantis_txn::DurableHook::default();
+    let limits = mantis_types::Limits::default();
+    let store = Store::open(&env, engine, Some(log.unwrap().log), &hook, limits).unwrap();
+    commit(&store, &[(1, 1)], Durability::Sync).unwrap();
+    store.abandon();
+    drop(store);
+    assert!(
+        alive.upgrade().is_none(),
+        "a background task holds the store"
+    );
+}
