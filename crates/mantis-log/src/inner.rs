@@ -170,6 +170,16 @@ impl Inner {
         }
     }
 
+    /// Ends appending and the background tasks, and writes nothing.
+    pub(crate) fn halt(&self) {
+        // Under the buffer's lock, so that no append is half done.
+        let buffer = self.buffer.lock();
+        self.closed.store(true, SeqCst);
+        drop(buffer);
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.into_iter().for_each(TaskHandle::stop_and_join);
+    }
+
     pub(crate) fn close(&self) -> Result<(), LogError> {
         let last = {
             let buffer = self.buffer.lock();

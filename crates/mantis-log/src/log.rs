@@ -171,6 +171,12 @@ impl Log {
         self.inner.stats()
     }
 
+    /// Stops the background tasks and waits for them, and writes nothing more: from here on the
+    /// files are left alone, as after a kill. Reading goes on. Blocks for the step under way.
+    pub fn halt(&self) {
+        self.inner.halt();
+    }
+
     /// Clean shutdown: takes nothing more, writes and syncs everything, notes that it was closed,
     /// stops the background tasks. Reading goes on. A second call does nothing.
     ///

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mantis_engine::{Engine, LsmEngine, LsmOptions, MemoryBudget, MemoryEngine, MemoryOptions};
+use mantis_engine::{
+    Engine, FlushBarrier, LsmEngine, LsmOptions, MemoryBudget, MemoryEngine, MemoryOptions,
+};
 use mantis_env::Env;
 use mantis_kv::Kv;
 use mantis_log::{Log, LogOptions};
@@ -26,8 +28,6 @@ struct Inner {
     store: Store,
     kv: Kv,
     opened_at: Duration,
-    /// Unlocks the directory when the last clone goes.
-    _dir: Option<StoreDir>,
 }
 
 impl Drop for Inner {
@@ -58,10 +58,12 @@ impl Database {
             ..LogOptions::default()
         };
         let opened = Log::open(env, &dir.log(), log_options)?;
-        let gate = opened.log.clone();
-        engine.set_flush_barrier(Arc::new(move |seq| gate.sync(seq).is_ok()));
+        engine.set_flush_barrier(flush_barrier(&engine, opened.log.clone()));
         let store = Store::open(env, engine, Some(opened.log), &hook, options.limits)?;
-        Self::over(store, Some(dir))
+        if store.keep(Box::new(dir)).is_err() {
+            return Err(SessionError::InUse { process: None });
+        }
+        Self::over(store)
     }
 
     /// A database that lives in memory and ends with the process; commits are of class `none`.
@@ -72,10 +74,10 @@ impl Database {
         let engine = Arc::new(MemoryEngine::new(env, MemoryOptions::default()));
         let hook = DurableHook::default();
         let store = Store::open(env, engine, None, &hook, Limits::default())?;
-        Self::over(store, None)
+        Self::over(store)
     }
 
-    fn over(store: Store, dir: Option<StoreDir>) -> Result<Self, SessionError> {
+    fn over(store: Store) -> Result<Self, SessionError> {
         let kv = Kv::open(store.clone(), 0)?;
         let opened_at = store.env().clock().monotonic();
         Ok(Self {
@@ -83,7 +85,6 @@ impl Database {
                 store,
                 kv,
                 opened_at,
-                _dir: dir,
             }),
         })
     }
@@ -194,6 +195,18 @@ impl Database {
     pub(crate) fn kv(&self) -> &Kv {
         &self.inner.kv
     }
+}
+
+/// Before a flush the log must have everything that goes into tables; and what the flush before it
+/// has written, the log may forget.
+fn flush_barrier(engine: &Arc<LsmEngine>, log: Log) -> FlushBarrier {
+    let engine = Arc::downgrade(engine);
+    Arc::new(move |seq| {
+        if let Some(engine) = engine.upgrade() {
+            log.release(engine.replay_from());
+        }
+        log.sync(seq).is_ok()
+    })
 }
 
 fn check(options: &DatabaseOptions) -> Result<(), SessionError> {

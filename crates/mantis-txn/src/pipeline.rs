@@ -3,8 +3,9 @@
 //! One short section gives a commit its Seq, its place in the log and its memtable. Everything that
 //! takes time stands outside of it: hashing before, memtable inserts and fsync after.
 
-use std::sync::Arc;
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mantis_engine::{Engine, Placement};
@@ -48,6 +49,8 @@ pub(crate) struct Pipeline {
     edge_moved: Condvar,
     sleeping: AtomicU64,
     pub(crate) counters: TxnCounters,
+    /// Goes last, when engine and log have gone: the lock of their directory.
+    pub(crate) kept: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl Pipeline {
@@ -63,6 +66,7 @@ impl Pipeline {
             edge_moved: Condvar::new(),
             sleeping: AtomicU64::new(0),
             counters: TxnCounters::default(),
+            kept: OnceLock::new(),
         }
     }
 
@@ -237,6 +241,15 @@ impl Pipeline {
             Some(log) if log.durable_seq() >= seq => Durability::Sync,
             Some(log) if log.written_seq() >= seq => Durability::Interval,
             Some(_) => Durability::None,
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    /// Whoever opens the directory next must find nobody at work in it.
+    fn drop(&mut self) {
+        if let Some(log) = &self.log {
+            log.halt();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The store: engine, log and pipeline opened together, with the sweep that tidies up behind them.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub struct Store {
 }
 
 pub(crate) struct StoreInner {
+    /// Guards the handle of the sweep, which is taken once at close. Goes first, so that the sweep
+    /// has ended before engine and log go.
+    sweep: Mutex<Option<TaskHandle>>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) latches: Latches,
     limits: Limits,
@@ -35,8 +39,6 @@ pub(crate) struct StoreInner {
     ids_end: AtomicU64,
     /// Guards the reservation of ids. Longest hold: one commit of class `none`.
     reserving: Mutex<()>,
-    /// Guards the handle of the sweep, which is taken once at close.
-    sweep: Mutex<Option<TaskHandle>>,
 }
 
 impl std::fmt::Debug for StoreInner {
@@ -110,6 +112,15 @@ impl Store {
         });
         *inner.sweep.lock() = Some(env.tasks().spawn("mantis-sweep", sweep));
         Ok(Self { inner })
+    }
+
+    /// Keeps something until engine and log have gone: the lock of their directory. Once only; a
+    /// second one is given back.
+    ///
+    /// # Errors
+    /// What was to be kept.
+    pub fn keep(&self, kept: Box<dyn Any + Send + Sync>) -> Result<(), Box<dyn Any + Send + Sync>> {
+        self.inner.pipeline.kept.set(kept)
     }
 
     /// Waits until engine and log take about `bytes` more. To be called before latching.

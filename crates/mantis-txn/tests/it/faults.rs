@@ -58,7 +58,7 @@ fn whatever_operation_fails_every_acknowledged_commit_is_there_after_reopening()
             }
         }
     }
-    assert!(hit > 100, "only {hit} runs met their fault");
+    assert!(hit > 60, "only {hit} runs met their fault");
 }
 
 /// Answers whether the fault was met.
