@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) durable: AtomicU64,
     pub(crate) buffered: AtomicU64,
     pub(crate) room: AtomicU64,
+    /// Records are queued for a segment that could not be made.
+    pub(crate) stuck: AtomicBool,
     pub(crate) closed: AtomicBool,
     pub(crate) poison: OnceLock<Poison>,
     pub(crate) counters: Counters,
@@ -143,7 +145,9 @@ impl Inner {
 
     pub(crate) fn admit(&self, bytes: u64) -> Result<(), LogError> {
         self.check_open()?;
-        if self.buffered.load(Relaxed) >= self.options.buffer_bytes_max {
+        let over = self.buffered.load(Relaxed) >= self.options.buffer_bytes_max;
+        // What has found no room before must find some before more is taken.
+        if over || self.stuck.load(SeqCst) {
             self.write(self.last_seq())?;
         }
         let framed = crate::layout::record_bytes(bytes);

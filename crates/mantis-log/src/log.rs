@@ -239,6 +239,7 @@ fn assemble(
         durable: AtomicU64::new(seq.get()),
         buffered: AtomicU64::new(0),
         room: AtomicU64::new(room),
+        stuck: AtomicBool::new(false),
         closed: AtomicBool::new(false),
         poison: OnceLock::new(),
         counters: Counters::new(),

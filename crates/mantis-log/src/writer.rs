@@ -163,6 +163,7 @@ impl Inner {
             }
             self.write_chunk(writer, chunk)?;
         }
+        self.stuck.store(result.is_err(), SeqCst);
         *self.written_at.lock() = writer.written();
         self.written.store(writer.seq.get(), SeqCst);
         self.readers.ring();
