@@ -308,7 +308,10 @@ pub(super) fn all_reads_agree_while_versions_are_dropped(factory: &Factory) {
                     let forward = scan(Direction::Forward);
                     let mut backward = scan(Direction::Backward);
                     backward.reverse();
-                    assert!(forward == backward, "{snapshot:?}: {forward:?}, {backward:?}");
+                    assert!(
+                        forward == backward,
+                        "{snapshot:?}: {forward:?}, {backward:?}"
+                    );
                     let mut rows = forward.iter();
                     for n in 0..KEYS {
                         let found = engine.get(&snapshot, &name(n)).expect("a read works");

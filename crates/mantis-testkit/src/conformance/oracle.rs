@@ -254,6 +254,11 @@ fn assert_same(found: &[(Vec<u8>, String)], wanted: &[(Vec<u8>, String)], what: 
     };
     for index in 0..found.len().max(wanted.len()) {
         let (found, wanted) = (found.get(index), wanted.get(index));
-        assert!(found == wanted, "{what}, row {index}: {:?}, not {:?}", show(found), show(wanted));
+        assert!(
+            found == wanted,
+            "{what}, row {index}: {:?}, not {:?}",
+            show(found),
+            show(wanted)
+        );
     }
 }

@@ -102,8 +102,11 @@ impl Campaign {
         let sync = run(STORE, kills - kills / 4, false)?;
         let mixed = run(STORE, kills / 4, true)?;
         let text = format!(
-            "store, class sync: {sync}\nstore, mixed classes: {mixed}\ncontrol that syncs: {fsync}\n\
-             control that acknowledges first: {ack_first}\ncontrol that splits batches: {split}"
+            "store, class sync: {sync}\nstore, mixed classes: {mixed}\ncontrol that syncs: {}\n\
+             control that acknowledges first: {}\ncontrol that splits batches: {}",
+            fsync.figures(),
+            ack_first.figures(),
+            split.figures()
         );
         Ok(report(
             "kill",
@@ -137,7 +140,9 @@ impl Campaign {
         let calibrated = tally.fsync.is_right() && tally.nosync.lost > 0;
         let text = format!(
             "store: {}\ncontrol that syncs: {}\ncontrol that does not: {}",
-            tally.target, tally.fsync, tally.nosync
+            tally.target,
+            tally.fsync.figures(),
+            tally.nosync.figures()
         );
         Ok(report("power", calibrated, tally.target.is_right(), text))
     }
@@ -159,7 +164,9 @@ impl Campaign {
         let store = self.sweep(SMALL, Fault::Kill, points)?;
         let calibrated = fsync.is_right() && split.findings_count > 0;
         let text = format!(
-            "store: {store}\ncontrol that syncs: {fsync}\ncontrol that splits batches: {split}"
+            "store: {store}\ncontrol that syncs: {}\ncontrol that splits batches: {}",
+            fsync.figures(),
+            split.figures()
         );
         Ok(report(
             "syscalls",
@@ -185,8 +192,10 @@ impl Campaign {
         let calibrated = again.findings_count > 0 && fsync.is_right();
         let right = eio.is_right() && enospc.is_right() && eio.counted("errors noticed") > 0;
         let text = format!(
-            "store, syncs fail: {eio}\nstore, no space: {enospc}\ncontrol that stops: {fsync}\n\
-             control that syncs again: {again}"
+            "store, syncs fail: {eio}\nstore, no space: {enospc}\ncontrol that stops: {}\n\
+             control that syncs again: {}",
+            fsync.figures(),
+            again.figures()
         );
         Ok(report("faults", calibrated, right, text))
     }
@@ -245,7 +254,8 @@ impl Campaign {
         let small = run(SMALL, FULL_MB, patience)?;
         let tight = run(TargetKind::Store(StoreSize::Tight), FULL_MB, patience)?;
         let text = format!(
-            "store: {small}\nstore without a reserve: {tight}\ncontrol that never recovers: {control}"
+            "store: {small}\nstore without a reserve: {tight}\ncontrol that never recovers: {}",
+            control.figures()
         );
         let right = small.is_right() && tight.is_right();
         Ok(report("full", control.findings_count > 0, right, text))

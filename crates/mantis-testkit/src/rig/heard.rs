@@ -115,6 +115,26 @@ impl Heard {
         }
     }
 
+    /// Whether a flush and a compaction are running, as far as was heard.
+    #[must_use]
+    pub fn busy(&self) -> (bool, bool) {
+        let open = |part: &str| {
+            let begun = self.begun.iter().filter(|begun| *begun == part).count();
+            let ended = self.ended.iter().filter(|ended| *ended == part).count();
+            begun
+                > ended
+                    + self
+                        .failed
+                        .iter()
+                        .filter(|(failed, _)| failed == part)
+                        .count()
+        };
+        (
+            self.phase.0 || open("flush"),
+            self.phase.1 || open("compact"),
+        )
+    }
+
     /// All acknowledged steps.
     #[must_use]
     pub fn acks_count(&self) -> u64 {

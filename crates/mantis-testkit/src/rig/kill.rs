@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::child::Binary;
-use super::heard::Stop;
+use super::heard::{Heard, Stop};
 use super::reading::Reading;
 use super::script::Script;
 use super::specimen::{PATIENCE, Specimen, Tally};
@@ -64,14 +64,14 @@ impl KillLoop {
 
     fn round(&self, specimen: &mut Specimen, dice: &mut Dice, tally: &mut Tally) -> Result<bool> {
         tally.rounds += 1;
-        let child = self.binary.write(&specimen.writing(&[Part::Run]))?;
+        let child = self.binary.write(&specimen.writing(&[activity(dice)]))?;
         if dice.percent(10) {
             child.let_run(Duration::from_millis(dice.below(30)));
         } else {
             child.wait_until(PATIENCE, |heard| heard.opened);
             child.let_run(Duration::from_millis(50 + dice.below(350)));
             if dice.percent(50) {
-                let busy = |heard: &super::heard::Heard| heard.phase.0 || heard.phase.1;
+                let busy = |heard: &Heard| heard.busy() != (false, false);
                 child.wait_until(Duration::from_millis(400), busy);
                 child.let_run(Duration::from_millis(dice.below(12)));
             }
@@ -79,8 +79,9 @@ impl KillLoop {
         let ended = child.finish_by_kill()?;
         let heard = &ended.ear;
         tally.count("killed while opening", u64::from(!heard.opened));
-        tally.count("killed in a flush", u64::from(heard.phase.0));
-        tally.count("killed in a compaction", u64::from(heard.phase.1));
+        let (flush, compact) = heard.busy();
+        tally.count("killed in a flush", u64::from(flush));
+        tally.count("killed in a compaction", u64::from(compact));
         tally.count("flushes heard", heard.phases_seen.0);
         tally.count("compactions heard", heard.phases_seen.1);
         if let Some((at, code, text)) = &heard.fatal {
@@ -102,5 +103,14 @@ impl KillLoop {
         }
         let promise = heard.promise(&specimen.script, Stop::Process);
         specimen.examine(&self.binary, &ended, &promise, dice.percent(30), tally)
+    }
+}
+
+/// Half of the time with flushes and compactions beside the writers.
+pub(super) fn activity(dice: &mut Dice) -> Part {
+    if dice.percent(50) {
+        Part::Stir
+    } else {
+        Part::Run
     }
 }

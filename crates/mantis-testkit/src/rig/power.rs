@@ -9,11 +9,11 @@ use anyhow::Result;
 use super::child::Binary;
 use super::control::ControlKind;
 use super::heard::{Heard, Stop};
+use super::kill::activity;
 use super::mount::LoopExt4;
 use super::script::Script;
 use super::specimen::{PATIENCE, Specimen, Tally};
 use super::target::TargetKind;
-use super::writing::Part;
 use crate::dice::Dice;
 
 const DISK_MB: u64 = 1500;
@@ -114,13 +114,13 @@ impl PowerCuts {
         all.extend(specimen.map(|s| (s, &mut tally.target)));
         let mut children = Vec::new();
         for (specimen, _) in &all {
-            children.push(self.binary.write(&specimen.writing(&[Part::Run]))?);
+            children.push(self.binary.write(&specimen.writing(&[activity(dice)]))?);
         }
         let cutter = disk.cutter()?;
         for child in &children {
             child.wait_until(PATIENCE, |heard| heard.opened);
         }
-        let busy = |heard: &Heard| heard.phase.0 || heard.phase.1;
+        let busy = |heard: &Heard| heard.busy() != (false, false);
         if let Some(child) = children.last() {
             child.let_run(Duration::from_millis(30 + dice.below(300)));
             if dice.percent(50) {
@@ -134,9 +134,7 @@ impl PowerCuts {
             .zip(&children)
             .map(|((s, _), child)| child.heard(|heard| heard.promise(&s.script, Stop::Power)))
             .collect();
-        let phase = children
-            .last()
-            .map(|child| child.heard(|heard| heard.phase));
+        let phase = children.last().map(|child| child.heard(Heard::busy));
         cutter.cut()?;
         children.iter_mut().for_each(super::child::Child::kill);
         let mut ended = Vec::new();

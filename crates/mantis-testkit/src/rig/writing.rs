@@ -13,6 +13,7 @@ use super::wire::{Ack, Line};
 /// A writer gives up after this many refusals in a row, unless it is told to persist.
 const REFUSALS_MAX: u32 = 20;
 const PHASE_POLL: Duration = Duration::from_millis(1);
+const STIR_PAUSE: Duration = Duration::from_millis(15);
 const PERSIST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a writing child does.
@@ -37,6 +38,8 @@ pub struct Writing {
 pub enum Part {
     /// All writers at once, without end.
     Run,
+    /// The same, while flushes and compactions follow each other.
+    Stir,
     /// All writers at once, so many steps each.
     Steps(u64),
     /// Memtables to tables.
@@ -50,11 +53,12 @@ pub enum Part {
 }
 
 impl Part {
-    /// The word of the command line: `run`, `steps:N`, `flush`, `compact`, `checkpoint`, `close`.
+    /// The word of the command line: `run`, `stir`, `steps:N`, `flush`, `compact`, `checkpoint`, `close`.
     #[must_use]
     pub fn word(self) -> String {
         match self {
             Self::Run => "run".to_owned(),
+            Self::Stir => "stir".to_owned(),
             Self::Steps(count) => format!("steps:{count}"),
             Self::Flush => "flush".to_owned(),
             Self::Compact => "compact".to_owned(),
@@ -68,6 +72,7 @@ impl Part {
     pub fn from_word(word: &str) -> Option<Self> {
         Some(match word {
             "run" => Self::Run,
+            "stir" => Self::Stir,
             "flush" => Self::Flush,
             "compact" => Self::Compact,
             "checkpoint" => Self::Checkpoint,
@@ -129,6 +134,10 @@ impl Writing {
                     self.write(target, next, u64::MAX)?;
                     Ok(())
                 }
+                Part::Stir => {
+                    self.stir(target, next)?;
+                    Ok(())
+                }
                 Part::Steps(count) => {
                     self.write(target, next, next.saturating_add(*count))?;
                     next += count;
@@ -155,6 +164,19 @@ impl Writing {
             }
         }
         Ok(())
+    }
+
+    fn stir(&self, target: &dyn Target, from: u64) -> io::Result<()> {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let stirrer = scope.spawn(|| stir_until(target, &over));
+            let wrote = self.write(target, from, u64::MAX);
+            over.store(true, Ordering::Release);
+            let stirred = stirrer
+                .join()
+                .map_err(|_| io::Error::other("the stirrer panicked"))?;
+            wrote.and(stirred)
+        })
     }
 
     fn write(&self, target: &dyn Target, from: u64, to: u64) -> io::Result<()> {
@@ -268,6 +290,32 @@ fn acknowledge(writer: u32, index: u64, done: Done, was_final: bool) -> io::Resu
     if was_final && seq > 0 {
         let text = format!("writer {writer}: step {index} acknowledged after the end");
         Line::Violation(text).say()?;
+    }
+    Ok(())
+}
+
+/// Three flushes, one compaction, and again.
+fn stir_until(target: &dyn Target, over: &AtomicBool) -> io::Result<()> {
+    let turns = [Part::Flush, Part::Flush, Part::Flush, Part::Compact];
+    for part in turns.into_iter().cycle() {
+        if over.load(Ordering::Acquire) {
+            break;
+        }
+        Line::Begin(part.word()).say()?;
+        let result = if part == Part::Flush {
+            target.flush()
+        } else {
+            target.compact()
+        };
+        match result {
+            Ok(()) => Line::End(part.word()).say()?,
+            Err(Refusal { code, .. }) => Line::Failed {
+                what: part.word(),
+                code,
+            }
+            .say()?,
+        }
+        thread::park_timeout(STIR_PAUSE);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use mantis_testkit::rig::store::{MantisStore, options};
 use mantis_testkit::rig::target::{Refusal, StoreSize, Target};
 use mantis_testkit::rig::wire::{Ack, Line};
 
-use crate::liar::{Lie, LyingFs};
+use crate::liar::{Lie, LyingFs, OneFailure};
 use crate::setting;
 
 const STEPS_BEFORE: u64 = 15;
@@ -58,16 +58,13 @@ struct Life {
 }
 
 /// Writes, breaks the disk by `fault`, writes on, and compares after opening it on a whole disk.
-fn live(fault: impl FnOnce(&FaultPlan), swallow: bool) -> Life {
+fn live(fault: impl FnOnce(&FaultPlan), lie: Option<Lie>) -> Life {
     let dir = setting::dir();
     let at = dir.path().join("store");
     let plan = FaultPlan::new();
     let mut fs: Arc<dyn Fs> = Arc::new(FaultyFs::new(real(), plan.clone()));
-    if swallow {
-        fs = Arc::new(LyingFs {
-            inner: fs,
-            lie: Lie::Swallow,
-        });
+    if let Some(lie) = lie {
+        fs = Arc::new(LyingFs { inner: fs, lie });
     }
     let store = open(&at, &fs).expect("a whole disk at first");
     let (script, mut heard, mut life) = (script(), Heard::default(), Life::default());
@@ -124,28 +121,44 @@ fn live(fault: impl FnOnce(&FaultPlan), swallow: bool) -> Life {
 
 #[test]
 fn after_a_failed_sync_nothing_is_acknowledged_any_more() {
-    let mut failures = 0;
-    for nth in 1..=8 {
-        for kind in [OpKind::Sync, OpKind::Write] {
-            for fault in [Fault::Eio, Fault::ShortThenEio(7)] {
-                let life = live(|plan| plan.fail(kind, nth, fault), false);
-                let name = format!("{kind:?} {nth} {fault:?}");
+    let mut met = 0;
+    for nth in (1..50).step_by(3) {
+        let failure = OneFailure::at(nth);
+        let life = live(|_| {}, Some(Lie::Fail(failure.clone())));
+        assert!(life.findings.is_empty(), "sync {nth}: {life:?}");
+        if failure.was_met() {
+            assert!(life.refused > 0, "sync {nth} failed unnoticed: {life:?}");
+            met += 1;
+        }
+    }
+    assert!(met >= 5, "only {met} failures were met");
+}
+
+#[test]
+fn writes_that_fail_lose_nothing() {
+    let (mut fired, mut noticed) = (0, 0);
+    for nth in 1..=6 {
+        for fault in [Fault::Eio, Fault::ShortThenEio(7), Fault::Enospc] {
+            for part in [".seg", ""] {
+                let kind = OpKind::Write;
+                let life = live(|plan| plan.fail_from_at(part, kind, nth, fault), None);
+                let name = format!("{part} {nth} {fault:?}");
                 assert!(life.findings.is_empty(), "{name}: {life:?}");
-                assert!(
-                    life.fired == 0 || life.refused > 0,
-                    "{name} went unnoticed: {life:?}"
-                );
-                failures += life.fired;
+                fired += u64::from(life.fired > 0);
+                noticed += u64::from(life.refused > 0);
             }
         }
     }
-    println!("faults: {failures} fired");
-    assert!(failures >= 24, "{failures}");
+    println!("failing writes: {fired} runs met them, {noticed} refused something");
+    assert!(fired >= 30 && noticed >= 30, "{fired}, {noticed}");
 }
 
 #[test]
 fn a_swallowed_sync_error_is_caught() {
-    let life = live(|plan| plan.fail(OpKind::Sync, 3, Fault::Eio), true);
+    let life = live(
+        |plan| plan.fail(OpKind::Sync, 3, Fault::Eio),
+        Some(Lie::Swallow),
+    );
     assert!(
         life.fired > 0 && life.refused == 0,
         "the check above would not see it: {life:?}"

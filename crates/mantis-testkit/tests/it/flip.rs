@@ -2,7 +2,7 @@
 
 use mantis_testkit::rig::control::ControlKind;
 use mantis_testkit::rig::flip::{FlipSweep, FlipTally};
-use mantis_testkit::rig::target::TargetKind;
+use mantis_testkit::rig::target::{StoreSize, TargetKind};
 
 use crate::setting;
 
@@ -33,4 +33,13 @@ fn flips_of_a_control_without_checksums_are_silent() {
 fn flips_of_a_control_that_takes_rot_for_a_torn_tail_are_silent() {
     let tally = run(TargetKind::Control(ControlKind::Fsync), 20);
     assert!(tally.total().silent > 0, "{tally}");
+}
+
+#[test]
+fn no_flipped_bit_changes_anything_silently() {
+    let flips = setting::size("RIG_FLIPS", 500);
+    let tally = run(TargetKind::Store(StoreSize::Small), flips);
+    let total = tally.total();
+    assert_eq!((total.silent, total.crashed), (0, 0), "{tally}");
+    assert!(total.at_open + total.at_read > flips / 10, "{tally}");
 }

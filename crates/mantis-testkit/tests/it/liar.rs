@@ -1,18 +1,48 @@
-//! The control of everything about syncs: a file system whose syncs of files always answer well.
+//! File systems that do something wrong with syncs: the controls of everything about durability, and
+//! a single failure where it hurts.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mantis_env::{File, Fs, Lock, OpenMode};
 
-/// What a lying file system does when a file is to be synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the file system does when a file is to be synced.
+#[derive(Clone, Debug)]
 pub(crate) enum Lie {
-    /// Nothing.
+    /// Nothing, and it says that all is well.
     Skip,
     /// It syncs, and keeps a failure to itself.
     Swallow,
+    /// It syncs, but fails once where it was told to.
+    Fail(OneFailure),
+}
+
+/// Makes the Nth sync of a log segment fail, once: the next one would answer well.
+#[derive(Clone, Debug)]
+pub(crate) struct OneFailure {
+    left: Arc<AtomicU64>,
+}
+
+impl OneFailure {
+    pub(crate) fn at(nth: u64) -> Self {
+        Self {
+            left: Arc::new(AtomicU64::new(nth)),
+        }
+    }
+
+    /// Whether this is the call that must fail.
+    fn is_now(&self) -> bool {
+        let down = |left: u64| left.checked_sub(1);
+        self.left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, down)
+            == Ok(1)
+    }
+
+    pub(crate) fn was_met(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
+    }
 }
 
 #[derive(Debug)]
@@ -25,13 +55,18 @@ pub(crate) struct LyingFs {
 struct LyingFile {
     inner: Arc<dyn File>,
     lie: Lie,
+    is_segment: bool,
 }
 
 impl LyingFile {
     fn lie(&self, sync: impl FnOnce(&dyn File) -> io::Result<()>) -> io::Result<()> {
-        match self.lie {
+        match &self.lie {
             Lie::Skip => Ok(()),
             Lie::Swallow => sync(&*self.inner).or(Ok(())),
+            Lie::Fail(failure) if self.is_segment && failure.is_now() => {
+                Err(io::Error::other("an injected failure"))
+            }
+            Lie::Fail(_) => sync(&*self.inner),
         }
     }
 }
@@ -68,9 +103,13 @@ impl Fs for LyingFs {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        let inner = self.inner.open(path, mode)?;
+        let is_segment = path.extension().is_some_and(|extension| extension == "seg");
+        let lie = self.lie.clone();
         Ok(Arc::new(LyingFile {
-            inner: self.inner.open(path, mode)?,
-            lie: self.lie,
+            inner,
+            lie,
+            is_segment,
         }))
     }
 

@@ -3,7 +3,7 @@
 use mantis_testkit::rig::mount::LoopExt4;
 use mantis_testkit::rig::power::{PowerCuts, PowerTally};
 use mantis_testkit::rig::script::Script;
-use mantis_testkit::rig::target::TargetKind;
+use mantis_testkit::rig::target::{StoreSize, TargetKind};
 
 use crate::setting;
 
@@ -14,7 +14,10 @@ fn run(name: &str, target: Option<TargetKind>, cuts: u64) -> Option<PowerTally> 
         return None;
     }
     let seed = setting::seed(name);
-    let script = Script::mixed(seed);
+    let script = Script {
+        mixed_classes: true,
+        ..Script::mixed(seed)
+    };
     let rig = PowerCuts {
         binary: setting::binary(),
         cuts,
@@ -40,4 +43,23 @@ fn controls_of_the_power_cut_lose_what_they_must() {
         tally.fsync
     );
     assert!(tally.nosync.lost > 0, "{}", tally.nosync);
+}
+
+#[test]
+fn synced_writes_survive_power_cuts() {
+    let cuts = setting::size("RIG_CUTS", 20);
+    let target = TargetKind::Store(StoreSize::Default);
+    let Some(tally) = run("power cuts", Some(target), cuts) else {
+        return;
+    };
+    assert!(
+        tally.fsync.is_right() && tally.nosync.lost > 0,
+        "the controls: {:?}",
+        tally.fsync
+    );
+    assert!(
+        tally.target.is_right() && tally.target.promised > 10 * cuts,
+        "{}",
+        tally.target
+    );
 }

@@ -4,7 +4,7 @@ use mantis_testkit::rig::control::ControlKind;
 use mantis_testkit::rig::probe;
 use mantis_testkit::rig::specimen::Tally;
 use mantis_testkit::rig::sweep::{Activity, Fault, Sweep};
-use mantis_testkit::rig::target::TargetKind;
+use mantis_testkit::rig::target::{StoreSize, TargetKind};
 
 use crate::setting;
 
@@ -76,4 +76,43 @@ fn control_that_syncs_again_after_a_failure_is_caught() {
         return;
     };
     assert!(tally.findings_count > 0, "{tally}");
+}
+
+const SMALL: TargetKind = TargetKind::Store(StoreSize::Small);
+
+#[test]
+fn a_kill_at_any_system_call_loses_nothing() {
+    let points = setting::size("RIG_POINTS", 200);
+    let Some(tally) = run(SMALL, Fault::Kill, &Activity::ALL, points) else {
+        return;
+    };
+    assert!(
+        tally.is_right() && tally.counted("hit") > points / 3,
+        "{tally}"
+    );
+    assert!(tally.counted("checkpoints read") > 0, "{tally}");
+}
+
+#[test]
+fn a_failed_sync_is_never_acknowledged_over() {
+    let points = setting::size("RIG_FAULT_POINTS", 40);
+    let Some(tally) = run(SMALL, Fault::SyncError, &Activity::ALL, points) else {
+        return;
+    };
+    assert!(
+        tally.is_right() && tally.counted("errors noticed") > 0,
+        "{tally}"
+    );
+}
+
+#[test]
+fn a_call_that_finds_no_space_does_no_harm() {
+    let points = setting::size("RIG_FAULT_POINTS", 40);
+    let Some(tally) = run(SMALL, Fault::NoSpace, &Activity::ALL, points) else {
+        return;
+    };
+    assert!(
+        tally.is_right() && tally.counted("errors noticed") > 0,
+        "{tally}"
+    );
 }
