@@ -68,7 +68,9 @@ fn absent_part(error: &clap::Error) -> Option<String> {
         return None;
     };
     let (verb, part) = ABSENT_VERBS.iter().find(|(verb, _)| verb == said)?;
-    Some(format!("`{verb}` belongs to {part}, which this build does not have"))
+    Some(format!(
+        "`{verb}` belongs to {part}, which this build does not have"
+    ))
 }
 
 fn execute(cli: Cli) -> Outcome {
@@ -92,8 +94,10 @@ fn execute(cli: Cli) -> Outcome {
         Some(Verb::Bench(arguments)) => bench::run(&arguments, out),
         Some(Verb::Config { verb }) => configuration(&verb, out),
         Some(Verb::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "mantisdb", out);
-            Ok(())
+            // Into memory first: the generator panics when a reader goes away.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "mantisdb", &mut script);
+            Ok(out.write_all(&script)?)
         }
         Some(Verb::Version) => Ok(writeln!(out, "{}", arguments::version_line())?),
     }
@@ -103,10 +107,17 @@ fn configuration(verb: &ConfigVerb, out: &mut dyn Write) -> Outcome {
     match verb {
         ConfigVerb::Show { serve, output } => {
             let loaded = config::load(&serve.inputs())?;
-            loaded.warnings.iter().for_each(|warning| exit::say(&format!("warning: {warning}")));
+            loaded
+                .warnings
+                .iter()
+                .for_each(|warning| exit::say(&format!("warning: {warning}")));
             match output {
                 OutputFormat::Table => {
-                    table::write_rows(out, Some(["KEY", "VALUE", "SOURCE"]), &config::as_table(&loaded))?;
+                    table::write_rows(
+                        out,
+                        Some(["KEY", "VALUE", "SOURCE"]),
+                        &config::as_table(&loaded),
+                    )?;
                 }
                 OutputFormat::Json => writeln!(out, "{:#}", config::as_json(&loaded))?,
             }

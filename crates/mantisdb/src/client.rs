@@ -46,7 +46,11 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
     };
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if c.is_control() {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
     }
     shown
 }
@@ -60,7 +64,12 @@ mod tests {
         for bytes in [&b""[..], b"a/b", b"\xff\x00", "aé\n".as_bytes()] {
             assert_eq!(bytes_of(&text_or_base64(bytes)).unwrap(), bytes);
         }
-        for wrong in [json!(1), json!({"base64": "!"}), json!({"base64": "", "x": 1}), json!({})] {
+        for wrong in [
+            json!(1),
+            json!({"base64": "!"}),
+            json!({"base64": "", "x": 1}),
+            json!({}),
+        ] {
             assert_eq!(bytes_of(&wrong), None, "{wrong}");
         }
     }

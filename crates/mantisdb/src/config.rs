@@ -15,7 +15,7 @@ pub(crate) use layers::{Inputs, Loaded, Problem, load};
 pub(crate) use live::{LiveConfig, write_whole};
 pub(crate) use nearest::nearest;
 pub(crate) use rules::{address, credentials, default_durability, store_limits};
-pub(crate) use setting::{Bytes, Level, LogFormat, LogOutput, Profile, Setting};
+pub(crate) use setting::{Level, LogFormat, LogOutput, Setting};
 pub(crate) use show::{as_json, as_table};
 
 #[cfg(test)]

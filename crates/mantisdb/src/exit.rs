@@ -75,7 +75,9 @@ impl From<Vec<Problem>> for Failure {
 /// Says what went wrong on standard error, and answers the exit code. A reader that has gone away
 /// (`mantisdb list kv | head`) is no failure.
 pub(crate) fn report(outcome: Outcome) -> ExitCode {
-    let Err(failure) = outcome else { return ExitCode::SUCCESS };
+    let Err(failure) = outcome else {
+        return ExitCode::SUCCESS;
+    };
     if let Failure::Failed(error) = &failure {
         let gone = |cause: &(dyn std::error::Error + 'static)| {
             cause

@@ -63,19 +63,34 @@ mod tests {
     #[test]
     fn columns_stand_in_line() {
         let mut out = Vec::new();
-        let rows = [["a".to_owned(), "1".to_owned()], ["long".to_owned(), "2".to_owned()]];
+        let rows = [
+            ["a".to_owned(), "1".to_owned()],
+            ["long".to_owned(), "2".to_owned()],
+        ];
         write_rows(&mut out, Some(["KEY", "N"]), &rows).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "KEY   N\na     1\nlong  2\n");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "KEY   N\na     1\nlong  2\n"
+        );
     }
 
     #[test]
     fn numbers_are_made_readable() {
-        for (count, text) in
-            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB")]
-        {
+        for (count, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (5 << 30, "5.0 GiB"),
+        ] {
             assert_eq!(bytes(count), text);
         }
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(thousands(number), text);
         }
     }

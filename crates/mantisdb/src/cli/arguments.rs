@@ -92,7 +92,9 @@ pub(crate) enum Verb {
         verb: ConfigVerb,
     },
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  mantisdb completions bash > /etc/bash_completion.d/mantisdb")]
+    #[command(
+        after_help = "Example:\n  mantisdb completions bash > /etc/bash_completion.d/mantisdb"
+    )]
     Completions {
         /// The shell
         shell: Shell,
@@ -334,7 +336,13 @@ impl Stress {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServerArgs {
     /// The server: http://HOST:PORT, HOST:PORT or HOST
-    #[arg(short = 'H', long = "host", value_name = "HOST", env = "MANTIS_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(
+        short = 'H',
+        long = "host",
+        value_name = "HOST",
+        env = "MANTIS_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
     pub(crate) host: String,
     /// Token
     #[arg(short, long, env = "MANTIS_TOKEN", hide_env_values = true)]

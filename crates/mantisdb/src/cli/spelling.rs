@@ -34,8 +34,13 @@ pub(crate) fn normalise(
     command: &clap::Command,
 ) -> Result<Vec<OsString>, Failure> {
     let mut arguments = arguments.into_iter();
-    let called = arguments.next().unwrap_or_else(|| OsString::from("mantisdb"));
-    let name = Path::new(&called).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let called = arguments
+        .next()
+        .unwrap_or_else(|| OsString::from("mantisdb"));
+    let name = Path::new(&called)
+        .file_name()
+        .and_then(OsStr::to_str)
+        .unwrap_or_default();
     let meaning = NAMES.iter().find(|(known, _)| *known == name);
     let meaning = meaning.map_or(Meaning::Plain, |(_, meaning)| *meaning);
     let rest: Vec<OsString> = arguments.collect();
@@ -57,7 +62,11 @@ pub(crate) fn normalise(
     let mut literal = false;
     for argument in rest {
         literal |= argument == "--";
-        all.push(if literal { argument } else { names.with_two_dashes(argument) });
+        all.push(if literal {
+            argument
+        } else {
+            names.with_two_dashes(argument)
+        });
     }
     Ok(all)
 }
@@ -70,7 +79,10 @@ struct Names {
 
 impl Names {
     fn of(command: &clap::Command) -> Self {
-        let mut names = Self { long: vec!["help".into(), "version".into()], short: vec!['h', 'V'] };
+        let mut names = Self {
+            long: vec!["help".into(), "version".into()],
+            short: vec!['h', 'V'],
+        };
         names.collect(command);
         names
     }
@@ -80,7 +92,9 @@ impl Names {
             self.long.extend(argument.get_long().map(str::to_owned));
             self.short.extend(argument.get_short());
         }
-        command.get_subcommands().for_each(|below| self.collect(below));
+        command
+            .get_subcommands()
+            .for_each(|below| self.collect(below));
     }
 
     /// `-port` as `--port`. A word after one dash that begins with no short letter gets a second
@@ -117,11 +131,20 @@ mod tests {
 
     #[test]
     fn long_names_may_have_one_dash() {
-        check(&["mantisdb", "-port", "8080"], &["mantisdb", "--port", "8080"]);
-        check(&["x/mantisdb", "-data-dir=/a"], &["mantisdb", "--data-dir=/a"]);
+        check(
+            &["mantisdb", "-port", "8080"],
+            &["mantisdb", "--port", "8080"],
+        );
+        check(
+            &["x/mantisdb", "-data-dir=/a"],
+            &["mantisdb", "--data-dir=/a"],
+        );
         check(&["mantisdb", "--port=1"], &["mantisdb", "--port=1"]);
         check(&["mantisdb", "-prot", "1"], &["mantisdb", "--prot", "1"]);
-        check(&["mantisdb", "list", "kv", "-ojson"], &["mantisdb", "list", "kv", "-ojson"]);
+        check(
+            &["mantisdb", "list", "kv", "-ojson"],
+            &["mantisdb", "list", "kv", "-ojson"],
+        );
         check(&["mantisdb", "import", "-"], &["mantisdb", "import", "-"]);
         check(
             &["mantisdb", "put", "kv", "--", "-port", "-"],
@@ -132,7 +155,10 @@ mod tests {
     #[test]
     fn older_names_mean_their_subcommand() {
         check(&["/usr/bin/mantisdb-rust"], &["mantisdb"]);
-        check(&["admin-server", "-port=1"], &["mantisdb", "serve", "--port=1"]);
+        check(
+            &["admin-server", "-port=1"],
+            &["mantisdb", "serve", "--port=1"],
+        );
         check(&["mantisdb-cli", "stats"], &["mantisdb", "stats"]);
         check(&["mantisdb-repl"], &["mantisdb", "repl"]);
         let bare = [OsString::from("mantisdb-cli")];

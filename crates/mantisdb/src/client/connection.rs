@@ -19,8 +19,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
 /// What stands in a path as it is. A slash does not: only so are a key's bytes the path's bytes.
-const PATH_SAFE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':');
+const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b':');
 
 /// A server, and what is needed to be let in.
 #[derive(Debug)]
@@ -44,13 +48,17 @@ pub(crate) struct Answer {
 impl Answer {
     /// The body as JSON.
     pub(crate) fn json(&self) -> anyhow::Result<Value> {
-        serde_json::from_slice(&self.body).context("the server's answer is no JSON: is it mantisdb?")
+        serde_json::from_slice(&self.body)
+            .context("the server's answer is no JSON: is it mantisdb?")
     }
 
     /// The member `data` of the envelope.
     pub(crate) fn data(&self) -> anyhow::Result<Value> {
         let mut whole = self.json()?;
-        whole.get_mut("data").map(Value::take).context("the server's answer has no data")
+        whole
+            .get_mut("data")
+            .map(Value::take)
+            .context("the server's answer has no data")
     }
 }
 
@@ -73,13 +81,21 @@ pub(crate) struct Refusal {
 impl Refusal {
     fn of(answer: &Answer) -> Self {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        let seconds = answer.headers.get("retry-after").and_then(|value| value.to_str().ok());
+        let seconds = answer
+            .headers
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok());
         let index = body["details"]["index"].as_u64();
         Self {
             status: answer.status,
-            message: body["error"].as_str().unwrap_or("the server refused").to_owned(),
+            message: body["error"]
+                .as_str()
+                .unwrap_or("the server refused")
+                .to_owned(),
             retryable: body["retryable"].as_bool().unwrap_or(false),
-            retry_after: seconds.and_then(|s| s.parse().ok()).map(Duration::from_secs),
+            retry_after: seconds
+                .and_then(|s| s.parse().ok())
+                .map(Duration::from_secs),
             index: index.and_then(|index| usize::try_from(index).ok()),
         }
     }
@@ -97,7 +113,12 @@ pub(crate) struct Ask<'a> {
 impl<'a> Ask<'a> {
     /// Without a body.
     pub(crate) const fn new(method: Method, path: &'a str) -> Self {
-        Self { method, path, headers: Vec::new(), body: Vec::new() }
+        Self {
+            method,
+            path,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// With a header.
@@ -130,7 +151,11 @@ impl Connection {
         if base.starts_with("https://") {
             config = config.tls_config(tls(server)?);
         }
-        Ok(Self { agent: config.build().into(), base, token: server.token.clone() })
+        Ok(Self {
+            agent: config.build().into(),
+            base,
+            token: server.token.clone(),
+        })
     }
 
     /// Where it leads.
@@ -143,16 +168,27 @@ impl Connection {
     /// # Errors
     /// When there is no answer.
     pub(crate) fn send(&self, ask: Ask<'_>) -> anyhow::Result<Answer> {
-        let mut request = Request::builder().method(ask.method).uri(format!("{}{}", self.base, ask.path));
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(format!("{}{}", self.base, ask.path));
         for (name, value) in &ask.headers {
             request = request.header(*name, value);
         }
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let request = request.body(ask.body).context("the request cannot be written")?;
-        let mut response = self.agent.run(request).map_err(|error| self.no_answer(error))?;
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        let request = request
+            .body(ask.body)
+            .context("the request cannot be written")?;
+        let mut response = self
+            .agent
+            .run(request)
+            .map_err(|error| self.no_answer(error))?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_vec();
         Ok(Answer {
             status: response.status(),
             headers: response.headers().clone(),
@@ -174,7 +210,9 @@ impl Connection {
             StatusCode::UNAUTHORIZED if self.token.is_none() => {
                 "give a token with -t or MANTIS_TOKEN"
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "the token is not accepted for this",
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                "the token is not accepted for this"
+            }
             _ => return Err(refusal.into()),
         };
         Err(anyhow::Error::new(refusal).context(hint))
@@ -191,7 +229,11 @@ impl Connection {
     fn no_answer(&self, error: ureq::Error) -> anyhow::Error {
         let refused = matches!(&error, ureq::Error::Io(inner)
             if inner.kind() == std::io::ErrorKind::ConnectionRefused);
-        let hint = if refused { " (is the server running? `mantisdb serve` starts one)" } else { "" };
+        let hint = if refused {
+            " (is the server running? `mantisdb serve` starts one)"
+        } else {
+            ""
+        };
         anyhow!(error).context(format!("no answer from {}{hint}", self.base))
     }
 }
@@ -201,7 +243,11 @@ pub(crate) fn path_of_key(key: &[u8]) -> String {
     // A path of dots alone would be taken for "here" or "one up" on the way.
     let dots = !key.is_empty() && key.iter().all(|&b| b == b'.');
     let encoded = percent_encode(key, PATH_SAFE).to_string();
-    let encoded = if dots { encoded.replace('.', "%2E") } else { encoded };
+    let encoded = if dots {
+        encoded.replace('.', "%2E")
+    } else {
+        encoded
+    };
     format!("/api/v1/kv/{encoded}")
 }
 
@@ -211,17 +257,30 @@ pub(crate) fn query_value(bytes: &[u8]) -> String {
 }
 
 fn base_url(host: &str) -> Result<String, Failure> {
-    let host = host.strip_suffix('/').filter(|host| !host.ends_with('/')).unwrap_or(host);
-    let with_scheme = if host.contains("://") { host.to_owned() } else { format!("http://{host}") };
+    let host = host
+        .strip_suffix('/')
+        .filter(|host| !host.ends_with('/'))
+        .unwrap_or(host);
+    let with_scheme = if host.contains("://") {
+        host.to_owned()
+    } else {
+        format!("http://{host}")
+    };
     let uri: ureq::http::Uri = with_scheme
         .parse()
         .map_err(|_| Failure::usage(format!("{host:?} is no address: say http://HOST:PORT")))?;
     let scheme = uri.scheme_str().unwrap_or_default();
     let plain_path = uri.path_and_query().is_none_or(|path| path.as_str() == "/");
     if !matches!(scheme, "http" | "https") || uri.host().is_none_or(str::is_empty) || !plain_path {
-        return Err(Failure::usage(format!("{host:?} is no address: say http://HOST:PORT")));
+        return Err(Failure::usage(format!(
+            "{host:?} is no address: say http://HOST:PORT"
+        )));
     }
-    let port = uri.port_u16().unwrap_or(if host.contains("://") { default_port(scheme) } else { 8080 });
+    let port = uri.port_u16().unwrap_or(if host.contains("://") {
+        default_port(scheme)
+    } else {
+        8080
+    });
     let host = uri.host().unwrap_or_default();
     Ok(format!("{scheme}://{host}:{port}"))
 }
@@ -243,11 +302,16 @@ fn tls(server: &ServerArgs) -> Result<TlsConfig, Failure> {
         }
     }
     if certificates.is_empty() {
-        return Err(Failure::usage(format!("{} holds no certificate", path.display())));
+        return Err(Failure::usage(format!(
+            "{} holds no certificate",
+            path.display()
+        )));
     }
     // Fails when a provider stands already, which serves as well.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Ok(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&certificates)).build())
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .build())
 }
 
 #[cfg(test)]
@@ -266,7 +330,11 @@ mod tests {
             assert_eq!(base_url(said).unwrap(), meant, "{said}");
         }
         for wrong in ["", "ftp://x", "http://", "http://a b", "http://x/path"] {
-            assert!(base_url(wrong).is_err(), "{wrong:?} gave {:?}", base_url(wrong));
+            assert!(
+                base_url(wrong).is_err(),
+                "{wrong:?} gave {:?}",
+                base_url(wrong)
+            );
         }
     }
 

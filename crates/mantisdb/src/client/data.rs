@@ -37,7 +37,9 @@ impl KeyArg {
         if !self.base64 {
             return Ok(given);
         }
-        BASE64.decode(given).map_err(|_| Failure::usage("KEY is not base64"))
+        BASE64
+            .decode(given)
+            .map_err(|_| Failure::usage("KEY is not base64"))
     }
 }
 
@@ -76,10 +78,15 @@ pub(crate) fn inspect(arguments: &InspectArgs, out: &mut dyn Write) -> Outcome {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let left = data["ttl"].as_u64().map_or_else(|| "for ever".to_owned(), |s| format!("{s} s more"));
+    let left = data["ttl"]
+        .as_u64()
+        .map_or_else(|| "for ever".to_owned(), |s| format!("{s} s more"));
     let rows = [
         ["key".to_owned(), printable(&key)],
-        ["size".to_owned(), format!("{} ({} bytes)", table::bytes(value.len() as u64), value.len())],
+        [
+            "size".to_owned(),
+            format!("{} bytes", table::thousands(value.len() as u64)),
+        ],
         ["content type".to_owned(), text("content_type")],
         ["version".to_owned(), text("version")],
         ["lives".to_owned(), left],
@@ -92,7 +99,9 @@ pub(crate) fn inspect(arguments: &InspectArgs, out: &mut dyn Write) -> Outcome {
 fn whole(connection: &Connection, key: &[u8]) -> anyhow::Result<(Value, Vec<u8>)> {
     let path = format!("{}?format=base64", path_of_key(key));
     let data = present(connection.ask(Ask::new(Method::GET, &path)))?.data()?;
-    let value = data["value"].as_str().and_then(|text| BASE64.decode(text).ok());
+    let value = data["value"]
+        .as_str()
+        .and_then(|text| BASE64.decode(text).ok());
     let value = value.context("the server's answer holds no value in base64")?;
     Ok((data, value))
 }
@@ -136,7 +145,11 @@ pub(crate) fn put(arguments: &PutArgs, out: &mut dyn Write) -> Outcome {
     match arguments.server.output {
         OutputFormat::Json => writeln!(out, "{data:#}")?,
         OutputFormat::Table => {
-            let what = if data["created"] == json!(true) { "created" } else { "replaced" };
+            let what = if data["created"] == json!(true) {
+                "created"
+            } else {
+                "replaced"
+            };
             writeln!(out, "{what}, version {}", data["version"])?;
         }
     }
@@ -153,11 +166,7 @@ fn json_put(value: &RawValue, tags: &[String]) -> Vec<u8> {
     body.into_bytes()
 }
 
-fn raw_put<'a>(
-    arguments: &PutArgs,
-    path: &'a str,
-    value: Vec<u8>,
-) -> Result<Ask<'a>, Failure> {
+fn raw_put<'a>(arguments: &PutArgs, path: &'a str, value: Vec<u8>) -> Result<Ask<'a>, Failure> {
     let is_text = std::str::from_utf8(&value).is_ok();
     let content_type = match arguments.value_type {
         ValueType::String if !is_text => return Err(Failure::usage("VALUE is no UTF-8 text")),
@@ -165,7 +174,11 @@ fn raw_put<'a>(
         _ => OCTETS,
     };
     let mut ask = Ask::new(Method::PUT, path).body(content_type, value);
-    if arguments.tags.iter().any(|tag| tag.contains([',', '\r', '\n'])) {
+    if arguments
+        .tags
+        .iter()
+        .any(|tag| tag.contains([',', '\r', '\n']))
+    {
         return Err(Failure::usage("a tag must not hold a comma or a line end"));
     }
     if !arguments.tags.is_empty() {
@@ -176,11 +189,18 @@ fn raw_put<'a>(
 
 fn value_of(arguments: &PutArgs) -> Result<Vec<u8>, Failure> {
     let Some(path) = &arguments.file else {
-        return Ok(arguments.value.as_deref().map(argument_bytes).unwrap_or_default());
+        return Ok(arguments
+            .value
+            .as_deref()
+            .map(argument_bytes)
+            .unwrap_or_default());
     };
     let mut value = Vec::new();
     if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(VALUE_BYTES_MAX).read_to_end(&mut value)?;
+        std::io::stdin()
+            .lock()
+            .take(VALUE_BYTES_MAX)
+            .read_to_end(&mut value)?;
     } else {
         let file = std::fs::File::open(path);
         let file = file.with_context(|| format!("cannot read {}", path.display()))?;
@@ -204,7 +224,9 @@ pub(crate) fn delete(arguments: &DeleteArgs, out: &mut dyn Write) -> Outcome {
     if !arguments.force {
         confirm(&key)?;
     }
-    let data = connection.ask(Ask::new(Method::DELETE, &path_of_key(&key)))?.data()?;
+    let data = connection
+        .ask(Ask::new(Method::DELETE, &path_of_key(&key)))?
+        .data()?;
     match arguments.server.output {
         OutputFormat::Json => writeln!(out, "{data:#}")?,
         OutputFormat::Table if data["deleted"] == json!(true) => writeln!(out, "deleted")?,
@@ -216,27 +238,43 @@ pub(crate) fn delete(arguments: &DeleteArgs, out: &mut dyn Write) -> Outcome {
 fn confirm(key: &[u8]) -> Outcome {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err(Failure::usage("delete asks before it deletes: without a terminal, say --force"));
+        return Err(Failure::usage(
+            "delete asks before it deletes: without a terminal, say --force",
+        ));
     }
     let mut question = std::io::stderr();
     write!(question, "Delete {}? [y/N] ", printable(key))?;
     question.flush()?;
     let mut line = String::new();
     input.lock().read_line(&mut line)?;
-    if matches!(line.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::Negative) }
+    if matches!(line.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::Negative)
+    }
 }
 
 /// `mantisdb list kv`: pages of keys, in byte order.
 pub(crate) fn list(arguments: &ListArgs, out: &mut dyn Write) -> Outcome {
     let connection = Connection::new(&arguments.server)?;
-    let mut left = if arguments.all { u64::MAX } else { arguments.limit };
+    let mut left = if arguments.all {
+        u64::MAX
+    } else {
+        arguments.limit
+    };
     let mut cursor: Option<String> = None;
-    let mut lister = Lister { out, json: arguments.server.output == OutputFormat::Json, shown: 0 };
+    let mut lister = Lister {
+        out,
+        json: arguments.server.output == OutputFormat::Json,
+        shown: 0,
+    };
     lister.begin()?;
     while left > 0 {
         let path = page_path(arguments, left.min(PAGE_KEYS), cursor.as_deref());
         let answer = connection.ask(Ask::new(Method::GET, &path))?.json()?;
-        let items = answer["data"].as_array().context("the server's answer holds no list")?;
+        let items = answer["data"]
+            .as_array()
+            .context("the server's answer holds no list")?;
         for item in items {
             lister.item(item)?;
         }
@@ -286,9 +324,15 @@ impl Lister<'_> {
     }
 
     fn item(&mut self, item: &Value) -> anyhow::Result<()> {
-        let key = bytes_of(if item["key"].is_null() { item } else { &item["key"] });
+        let key = bytes_of(if item["key"].is_null() {
+            item
+        } else {
+            &item["key"]
+        });
         let key = key.context("the server's answer holds no key")?;
-        let value = item["value"].as_str().and_then(|text| BASE64.decode(text).ok());
+        let value = item["value"]
+            .as_str()
+            .and_then(|text| BASE64.decode(text).ok());
         if self.json {
             let comma = if self.shown > 0 { "," } else { "" };
             let item = match value {

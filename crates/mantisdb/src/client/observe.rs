@@ -40,9 +40,18 @@ const TELLING: &[&str] = &[
 pub(crate) fn connect(arguments: &ConnectArgs, out: &mut dyn Write) -> Outcome {
     let connection = Connection::new(&arguments.server)?;
     let health = connection.send(Ask::new(Method::GET, "/health"))?;
-    let status = health.data()?["status"].as_str().unwrap_or("unknown").to_owned();
-    let version = connection.get_data("/api/v1/version")?["version"].as_str().map(str::to_owned);
-    let times = if arguments.ping { pings(&connection)? } else { Vec::new() };
+    let status = health.data()?["status"]
+        .as_str()
+        .unwrap_or("unknown")
+        .to_owned();
+    let version = connection.get_data("/api/v1/version")?["version"]
+        .as_str()
+        .map(str::to_owned);
+    let times = if arguments.ping {
+        pings(&connection)?
+    } else {
+        Vec::new()
+    };
     let ms = |time: Option<&Duration>| time.map(|time| time.as_secs_f64() * 1e3);
     let median = ms(times.get(times.len() / 2));
     match arguments.server.output {
@@ -61,11 +70,18 @@ pub(crate) fn connect(arguments: &ConnectArgs, out: &mut dyn Write) -> Outcome {
             if let (Some(first), Some(median), Some(last)) =
                 (ms(times.first()), median, ms(times.last()))
             {
-                writeln!(out, "{PINGS} pings: {first:.2} ms at best, {median:.2} ms in the middle, {last:.2} ms at worst")?;
+                writeln!(
+                    out,
+                    "{PINGS} pings: {first:.2} ms at best, {median:.2} ms in the middle, {last:.2} ms at worst"
+                )?;
             }
         }
     }
-    if status == "unhealthy" { Err(Failure::Negative) } else { Ok(()) }
+    if status == "unhealthy" {
+        Err(Failure::Negative)
+    } else {
+        Ok(())
+    }
 }
 
 /// Times of some small requests, sorted.
@@ -95,8 +111,13 @@ pub(crate) fn stats(arguments: &StatsArgs, out: &mut dyn Write) -> Outcome {
         rows.retain(|(name, _)| TELLING.contains(&name.as_str()));
         rows.sort_by_key(|(name, _)| TELLING.iter().position(|known| known == name));
     }
-    let rows: Vec<[String; 2]> =
-        rows.into_iter().map(|(name, value)| { let text = readable(&name, &value); [name, text] }).collect();
+    let rows: Vec<[String; 2]> = rows
+        .into_iter()
+        .map(|(name, value)| {
+            let text = readable(&name, &value);
+            [name, text]
+        })
+        .collect();
     Ok(write_rows(out, None, &rows)?)
 }
 
@@ -104,7 +125,11 @@ fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, Value)>) {
     match value {
         Value::Object(members) => {
             for (member, value) in members {
-                let name = if name.is_empty() { member.clone() } else { format!("{name}.{member}") };
+                let name = if name.is_empty() {
+                    member.clone()
+                } else {
+                    format!("{name}.{member}")
+                };
                 flatten(&name, value, rows);
             }
         }
@@ -119,7 +144,9 @@ fn readable(name: &str, value: &Value) -> String {
         Value::Number(number) => match number.as_u64() {
             Some(count) if name.ends_with("_bytes") => table::bytes(count),
             Some(count) => thousands(count),
-            None => number.as_f64().map_or_else(|| number.to_string(), |number| format!("{number:.3}")),
+            None => number
+                .as_f64()
+                .map_or_else(|| number.to_string(), |number| format!("{number:.3}")),
         },
         other => other.to_string(),
     }
@@ -142,7 +169,11 @@ pub(crate) fn monitor(arguments: &MonitorArgs, out: &mut dyn Write) -> Outcome {
             OutputFormat::Json => writeln!(out, "{}", rates.json(&now))?,
             OutputFormat::Table => {
                 if lines % LINES_PER_HEAD == 0 && (lines == 0 || std::io::stdout().is_terminal()) {
-                    writeln!(out, "{:>12} {:>12} {:>12} {:>7} {:>14} {:>12} {:>12}", "reads/s", "writes/s", "deletes/s", "hits", "keys", "disk", "memory")?;
+                    writeln!(
+                        out,
+                        "{:>12} {:>12} {:>12} {:>7} {:>14} {:>12} {:>12}",
+                        "reads/s", "writes/s", "deletes/s", "hits", "keys", "disk", "memory"
+                    )?;
                 }
                 writeln!(out, "{}", rates.line(&now))?;
             }
@@ -194,13 +225,17 @@ impl Sample {
 
     fn since(&self, before: &Self, seconds: f64) -> Rates {
         // A counter that fell was reset by a restart of the server.
-        let grown = |now: Option<u64>, before: Option<u64>| {
-            Some(approximate(now?.checked_sub(before?)?))
-        };
+        let grown =
+            |now: Option<u64>, before: Option<u64>| Some(approximate(now?.checked_sub(before?)?));
         let rate = |now, before| grown(now, before).map(|count| count / seconds.max(1e-9));
         let hits = grown(self.hits, before.hits);
-        let asked = hits.zip(grown(self.misses, before.misses)).map(|(hits, misses)| hits + misses);
-        let hit_ratio = hits.zip(asked).filter(|(_, asked)| *asked > 0.0).map(|(h, a)| h / a);
+        let asked = hits
+            .zip(grown(self.misses, before.misses))
+            .map(|(hits, misses)| hits + misses);
+        let hit_ratio = hits
+            .zip(asked)
+            .filter(|(_, asked)| *asked > 0.0)
+            .map(|(h, a)| h / a);
         Rates {
             reads: rate(self.reads, before.reads),
             writes: rate(self.writes, before.writes),
@@ -211,15 +246,21 @@ impl Sample {
 }
 
 /// A count as a factor. Beyond 2^53 the last digits go, which no rate shows.
-#[expect(clippy::cast_precision_loss, reason = "a rate for the eye needs no more digits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate for the eye needs no more digits"
+)]
 fn approximate(count: u64) -> f64 {
     count as f64
 }
 
 impl Rates {
     fn line(&self, now: &Sample) -> String {
-        let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
-        let percent = self.hit_ratio.map_or_else(|| "-".to_owned(), |r| format!("{:.1}%", r * 100.0));
+        let rate =
+            |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.1}"));
+        let percent = self
+            .hit_ratio
+            .map_or_else(|| "-".to_owned(), |r| format!("{:.1}%", r * 100.0));
         let count = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), thousands);
         let size = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), table::bytes);
         format!(
@@ -253,10 +294,18 @@ mod tests {
 
     #[test]
     fn rates_are_differences_by_time_and_unknown_stays_unknown() {
-        let sample = |reads, hits, misses| Sample { reads, hits, misses, ..Sample::default() };
+        let sample = |reads, hits, misses| Sample {
+            reads,
+            hits,
+            misses,
+            ..Sample::default()
+        };
         let before = sample(Some(100), Some(50), Some(50));
         let rates = sample(Some(300), Some(200), Some(100)).since(&before, 2.0);
-        assert_eq!((rates.reads, rates.hit_ratio, rates.writes), (Some(100.0), Some(0.75), None));
+        assert_eq!(
+            (rates.reads, rates.hit_ratio, rates.writes),
+            (Some(100.0), Some(0.75), None)
+        );
         let after_restart = sample(Some(1), None, None).since(&before, 2.0);
         assert_eq!((after_restart.reads, after_restart.hit_ratio), (None, None));
     }
@@ -264,8 +313,15 @@ mod tests {
     #[test]
     fn counters_become_rows_with_readable_values() {
         let mut rows = Vec::new();
-        flatten("", &json!({"a": {"disk_bytes": 2048, "x": null}, "n": 12345}), &mut rows);
-        let shown: Vec<_> = rows.iter().map(|(n, v)| format!("{n}={}", readable(n, v))).collect();
+        flatten(
+            "",
+            &json!({"a": {"disk_bytes": 2048, "x": null}, "n": 12345}),
+            &mut rows,
+        );
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|(n, v)| format!("{n}={}", readable(n, v)))
+            .collect();
         assert_eq!(shown, ["a.disk_bytes=2.0 KiB", "a.x=-", "n=12,345"]);
     }
 }

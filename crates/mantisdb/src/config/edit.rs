@@ -25,7 +25,9 @@ pub(crate) fn apply(text: &str, edits: &[Edit]) -> Result<String, serde_yaml_ng:
     for edit in edits {
         set(&mut wanted, edit)?;
     }
-    let edited = edits.iter().fold(text.to_owned(), |text, edit| edit_lines(&text, edit));
+    let edited = edits
+        .iter()
+        .fold(text.to_owned(), |text, edit| edit_lines(&text, edit));
     match serde_yaml_ng::from_str::<Yaml>(&edited) {
         Ok(got) if without_empty(&got) == without_empty(&wanted) => Ok(edited),
         _ => serde_yaml_ng::to_string(&wanted),
@@ -76,9 +78,9 @@ fn edit_lines(text: &str, edit: &Edit) -> String {
     let content = block.clone().find(|&i| is_content(&lines[i]));
     let indent = content.map_or(2, |i| indent_of(&lines[i]));
     let key = format!("{}:", edit.name);
-    let found = block.clone().find(|&i| {
-        indent_of(&lines[i]) == indent && is_head(lines[i].trim_start(), &key)
-    });
+    let found = block
+        .clone()
+        .find(|&i| indent_of(&lines[i]) == indent && is_head(lines[i].trim_start(), &key));
     let new = (!edit.value.is_null()).then(|| line(indent));
     match found {
         Some(i) => {
@@ -99,7 +101,8 @@ fn joined(lines: &[String]) -> String {
 }
 
 fn is_head(line: &str, head: &str) -> bool {
-    line.strip_prefix(head).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    line.strip_prefix(head)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 fn is_content(line: &str) -> bool {
@@ -113,10 +116,14 @@ fn indent_of(line: &str) -> usize {
 
 /// The first line from `from` on that is content at `indent` or further left.
 fn end_of_block(lines: &[String], from: usize, indent: usize) -> usize {
-    let next = (from..lines.len()).find(|&i| is_content(&lines[i]) && indent_of(&lines[i]) <= indent);
+    let next =
+        (from..lines.len()).find(|&i| is_content(&lines[i]) && indent_of(&lines[i]) <= indent);
     let end = next.unwrap_or(lines.len());
     // Blank lines and comments before the next key belong to that one.
-    (from..end).rev().find(|&i| is_content(&lines[i])).map_or(from, |i| i + 1)
+    (from..end)
+        .rev()
+        .find(|&i| is_content(&lines[i]))
+        .map_or(from, |i| i + 1)
 }
 
 #[cfg(test)]
@@ -140,7 +147,10 @@ mod tests {
     fn comments_and_order_stay() {
         check(
             "# ours\nserver:\n  # the port\n  port: 1 # one\n  host: a\n\n# logs\nlogging:\n    level: info\n",
-            &[("server", "port", json!(9000)), ("logging", "format", json!("json"))],
+            &[
+                ("server", "port", json!(9000)),
+                ("logging", "format", json!("json")),
+            ],
             "# ours\nserver:\n  # the port\n  port: 9000\n  host: a\n\n# logs\nlogging:\n    level: info\n    format: \"json\"\n",
         );
     }
@@ -148,7 +158,11 @@ mod tests {
     #[test]
     fn missing_sections_are_made_and_keys_taken_out() {
         check("", &[("server", "port", json!(1))], "server:\n  port: 1\n");
-        check("server:\n", &[("server", "port", json!(1))], "server:\n  port: 1\n");
+        check(
+            "server:\n",
+            &[("server", "port", json!(1))],
+            "server:\n  port: 1\n",
+        );
         check(
             "server:\n  port: 1\n  host: a\n",
             &[("server", "port", Value::Null)],

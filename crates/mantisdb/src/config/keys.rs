@@ -10,9 +10,7 @@ use mantis_http::Network;
 use mantis_types::Durability;
 use serde_json::Value;
 
-use super::setting::{
-    AnonymousRole, Bytes, Level, LogFormat, LogOutput, Port, Secret, Setting,
-};
+use super::setting::{AnonymousRole, Bytes, Level, LogFormat, LogOutput, Port, Secret, Setting};
 use super::values::Values;
 
 /// When a changed value takes effect.
@@ -183,20 +181,6 @@ settings! {
         /// addresses or blocks of proxies whose X-Forwarded-For is believed
         trusted_proxies: Vec<Network> = "", Live;
     }
-    /// What /health looks at.
-    health: HealthSettings {
-        /// look at log, disk and memory at intervals
-        enabled: bool = "true", Restart;
-        /// time between two looks
-        check_interval: Duration = "30s", Restart;
-        /// longest time of a look
-        timeout: Duration = "5s", Restart;
-    }
-    /// What /metrics shows.
-    metrics: MetricsSettings {
-        /// answer /metrics
-        enabled: bool = "true", Restart;
-    }
     /// What the store refuses to exceed.
     limits: LimitSettings {
         /// longest key in bytes
@@ -228,21 +212,51 @@ settings! {
 
 /// Keys that are understood and do nothing, and why; they warn.
 pub(crate) const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("memory.eviction_policy", "the caches of the engine have one policy of their own"),
-    ("memory.cache_limit", "database.cache_size bounds the caches"),
+    (
+        "memory.eviction_policy",
+        "the caches of the engine have one policy of their own",
+    ),
+    (
+        "memory.cache_limit",
+        "database.cache_size bounds the caches",
+    ),
     ("memory.gc_percent", "there is no garbage collector"),
     ("database.use_cgo", "there is one engine"),
-    ("server.enable_cli", "the command line is a client and needs no switch"),
+    ("health.enabled", "/health always answers"),
+    ("health.check_interval", "/health looks when it is asked"),
+    ("health.timeout", "/health has bounds of its own"),
+    (
+        "metrics.enabled",
+        "/metrics always answers, with credentials",
+    ),
+    (
+        "server.enable_cli",
+        "the command line is a client and needs no switch",
+    ),
 ];
 
 /// Keys of parts that this build does not have: a section or a whole path, and the part. Ports may
-/// be said to be `off`, everything else is refused.
+/// be said to be `off`, and switches `true`, since that is what they are; all else is refused.
 pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("server.pg_port", "the PostgreSQL listener"),
     ("server.resp_port", "the RESP listener"),
-    ("server.admin_port", "a listener of its own for the admin API"),
+    (
+        "server.admin_port",
+        "a listener of its own for the admin API",
+    ),
+    (
+        "server.enable_api",
+        "switches for parts of the HTTP listener",
+    ),
+    (
+        "server.enable_admin",
+        "switches for parts of the HTTP listener",
+    ),
     ("metrics.port", "a listener of its own for metrics"),
-    ("database.wal_dir", "a commit log apart from the data directory"),
+    (
+        "database.wal_dir",
+        "a commit log apart from the data directory",
+    ),
     ("database.max_connections", "the connection pool"),
     ("database.query_timeout", "SQL"),
     ("database.default_isolation", "transactions"),
@@ -284,11 +298,16 @@ pub(crate) fn key(path: &str) -> Option<&'static Key> {
 /// The part that a path belongs to, when this build does not have it.
 pub(crate) fn absent_part(path: &str) -> Option<&'static str> {
     let section = path.split('.').next().unwrap_or(path);
-    let found = ABSENT.iter().find(|(known, _)| *known == path || *known == section);
+    let found = ABSENT
+        .iter()
+        .find(|(known, _)| *known == path || *known == section);
     found.map(|(_, part)| *part)
 }
 
 /// Why a key has no effect, when it is one of those.
 pub(crate) fn no_effect(path: &str) -> Option<&'static str> {
-    WITHOUT_EFFECT.iter().find(|(known, _)| *known == path).map(|(_, why)| *why)
+    WITHOUT_EFFECT
+        .iter()
+        .find(|(known, _)| *known == path)
+        .map(|(_, why)| *why)
 }

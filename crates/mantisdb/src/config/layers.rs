@@ -38,7 +38,10 @@ impl Inputs {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self { environment: std::env::vars_os().filter_map(text).collect(), ..Self::default() }
+        Self {
+            environment: std::env::vars_os().filter_map(text).collect(),
+            ..Self::default()
+        }
     }
 }
 
@@ -53,7 +56,10 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), usage: false }
+        Self {
+            text: text.into(),
+            usage: false,
+        }
     }
 }
 
@@ -81,7 +87,10 @@ pub(crate) struct Loaded {
 /// # Errors
 /// Everything that is wrong, not only the first.
 pub(crate) fn load(inputs: &Inputs) -> Result<Loaded, Vec<Problem>> {
-    let mut reader = Reader { problems: Vec::new(), warnings: Vec::new() };
+    let mut reader = Reader {
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    };
     let text = reader.file(inputs);
     load_layers(reader, inputs, text.as_deref())
 }
@@ -91,7 +100,14 @@ pub(crate) fn load(inputs: &Inputs) -> Result<Loaded, Vec<Problem>> {
 /// # Errors
 /// As [`load`].
 pub(crate) fn load_with_file_text(inputs: &Inputs, text: &str) -> Result<Loaded, Vec<Problem>> {
-    load_layers(Reader { problems: Vec::new(), warnings: Vec::new() }, inputs, Some(text))
+    load_layers(
+        Reader {
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        },
+        inputs,
+        Some(text),
+    )
 }
 
 fn load_layers(
@@ -109,7 +125,10 @@ fn load_layers(
     for (path, flag, value) in &inputs.flags {
         reader.give(path, value, Source::Flag((*flag).to_owned()), &mut values);
     }
-    let Reader { mut problems, mut warnings } = reader;
+    let Reader {
+        mut problems,
+        mut warnings,
+    } = reader;
     let settings = match Settings::read(&values) {
         Ok(settings) => settings,
         Err(why) => {
@@ -127,7 +146,15 @@ fn load_layers(
     }
     warnings.extend(found.warnings);
     let file_read = text.is_some();
-    Ok(Loaded { profile, profile_source, file, file_read, values, settings, warnings })
+    Ok(Loaded {
+        profile,
+        profile_source,
+        file,
+        file_read,
+        values,
+        settings,
+        warnings,
+    })
 }
 
 /// The file, and whether it was named, so that it must be there.
@@ -135,7 +162,10 @@ fn file_path(inputs: &Inputs) -> (PathBuf, bool) {
     if let Some(path) = &inputs.file {
         return (path.clone(), true);
     }
-    let named = inputs.environment.iter().find(|(name, _)| name == "MANTIS_CONFIG");
+    let named = inputs
+        .environment
+        .iter()
+        .find(|(name, _)| name == "MANTIS_CONFIG");
     match named {
         Some((_, path)) if !path.is_empty() => (PathBuf::from(path), true),
         _ => (PathBuf::from(DEFAULT_FILE), false),
@@ -154,7 +184,10 @@ impl Reader {
     }
 
     fn profile(&mut self, inputs: &Inputs) -> (Profile, Source) {
-        let variable = inputs.environment.iter().find(|(name, _)| name == "MANTIS_ENV");
+        let variable = inputs
+            .environment
+            .iter()
+            .find(|(name, _)| name == "MANTIS_ENV");
         let said = match (&inputs.profile, variable) {
             (Some(word), _) => Some((word, Source::Flag("--env".to_owned()))),
             (None, Some((name, word))) if !word.is_empty() => {
@@ -197,18 +230,29 @@ impl Reader {
         let sections = match whole {
             Yaml::Null => return,
             Yaml::Mapping(sections) => sections,
-            _ => return self.problem(&source, format!("{source}: must hold sections such as `server:`")),
+            _ => {
+                return self.problem(
+                    &source,
+                    format!("{source}: must hold sections such as `server:`"),
+                );
+            }
         };
         for (section, content) in sections {
             let Yaml::String(section) = section else {
-                self.problem(&source, format!("{source}: a section has a word as its name"));
+                self.problem(
+                    &source,
+                    format!("{source}: a section has a word as its name"),
+                );
                 continue;
             };
             match content {
                 Yaml::Null if is_section(&section) => {}
                 Yaml::Mapping(entries) => self.section(&section, entries, &source, values),
                 _ if is_section(&section) => {
-                    self.problem(&source, format!("{source}: {section} must hold keys and values"));
+                    self.problem(
+                        &source,
+                        format!("{source}: {section} must hold keys and values"),
+                    );
                 }
                 _ => self.unknown(&section, &source),
             }
@@ -236,7 +280,10 @@ impl Reader {
                 None if keys::absent_part(&path).is_some() => {
                     self.give(&path, "", source.clone(), values);
                 }
-                None => self.problem(source, format!("{source}: {path} must be a value or a list")),
+                None => self.problem(
+                    source,
+                    format!("{source}: {path} must be a value or a list"),
+                ),
             }
         }
     }
@@ -272,7 +319,11 @@ impl Reader {
         value: &str,
     ) -> Option<(String, String, Source)> {
         if let Some(path) = path_of_variable(name) {
-            return Some((path, value.to_owned(), Source::Environment(variable.to_owned())));
+            return Some((
+                path,
+                value.to_owned(),
+                Source::Environment(variable.to_owned()),
+            ));
         }
         if let Some(path) = name.strip_suffix("_FILE").and_then(path_of_variable) {
             return match std::fs::read_to_string(value) {
@@ -300,9 +351,10 @@ impl Reader {
         let hint = near.map_or_else(String::new, |near| format!("; did you mean MANTIS_{near}?"));
         let text = format!("unknown environment variable {variable}{hint}");
         let lower = name.to_lowercase();
-        let sections = KEYS.iter().map(|key| key.section);
-        let meant = sections.into_iter().any(|section| {
-            lower.strip_prefix(section).is_some_and(|rest| rest.starts_with('_'))
+        let meant = KEYS.iter().map(|key| key.section).any(|section| {
+            lower
+                .strip_prefix(section)
+                .is_some_and(|rest| rest.starts_with('_'))
         });
         if meant {
             self.problems.push(Problem::new(text));
@@ -314,14 +366,21 @@ impl Reader {
     /// One value from one source.
     fn give(&mut self, path: &str, text: &str, source: Source, values: &mut Values) {
         if let Some(part) = keys::absent_part(path) {
-            if !(path.ends_with("port") && matches!(text, "" | "off")) {
-                let what = format!("{path} ({source}) belongs to {part}, which this build does not have");
+            let as_it_is = match text {
+                "" | "off" => path.ends_with("port"),
+                "true" => path.starts_with("server.enable_"),
+                _ => false,
+            };
+            if !as_it_is {
+                let what =
+                    format!("{path} ({source}) belongs to {part}, which this build does not have");
                 self.problem(&source, format!("{what}: take it out"));
             }
             return;
         }
         if let Some(why) = keys::no_effect(path) {
-            self.warnings.push(format!("{path} ({source}) has no effect: {why}"));
+            self.warnings
+                .push(format!("{path} ({source}) has no effect: {why}"));
             return;
         }
         let Some(key) = keys::key(path) else {
@@ -337,7 +396,8 @@ impl Reader {
     }
 
     fn unknown(&mut self, path: &str, source: &Source) {
-        let hint = near_key(path).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        let hint =
+            near_key(path).map_or_else(String::new, |near| format!("; did you mean {near}?"));
         self.problem(source, format!("unknown key {path} ({source}){hint}"));
     }
 }
@@ -356,7 +416,9 @@ fn is_section(name: &str) -> bool {
     let with_point = format!("{name}.");
     KEYS.iter().any(|key| key.section == name)
         || keys::ABSENT.iter().any(|(known, _)| *known == name)
-        || keys::WITHOUT_EFFECT.iter().any(|(path, _)| path.starts_with(&with_point))
+        || keys::WITHOUT_EFFECT
+            .iter()
+            .any(|(path, _)| path.starts_with(&with_point))
 }
 
 /// The names of a key without `MANTIS_`.
@@ -366,15 +428,24 @@ fn variable_names(key: &'static Key) -> impl Iterator<Item = String> {
 }
 
 fn path_of_variable(name: &str) -> Option<String> {
-    if let Some(key) = KEYS.iter().find(|key| variable_names(key).any(|known| known == name)) {
+    if let Some(key) = KEYS
+        .iter()
+        .find(|key| variable_names(key).any(|known| known == name))
+    {
         return Some(key.path.to_owned());
     }
     if let Some((_, path)) = OTHER_SHORT_ENV.iter().find(|(known, _)| *known == name) {
         return Some((*path).to_owned());
     }
     let lower = name.to_lowercase();
-    let exact = keys::ABSENT.iter().chain(keys::WITHOUT_EFFECT).map(|(path, _)| *path);
-    if let Some(path) = exact.into_iter().find(|path| path.replace('.', "_") == lower) {
+    let exact = keys::ABSENT
+        .iter()
+        .chain(keys::WITHOUT_EFFECT)
+        .map(|(path, _)| *path);
+    if let Some(path) = exact
+        .into_iter()
+        .find(|path| path.replace('.', "_") == lower)
+    {
         return Some(path.to_owned());
     }
     let (section, rest) = lower.split_once('_')?;

@@ -39,7 +39,12 @@ impl std::fmt::Debug for LiveConfig {
 impl LiveConfig {
     /// Over what the server was started with.
     pub(crate) fn new(env: Env, inputs: Inputs, started: Loaded) -> Self {
-        Self { env, inputs, apply: OnceLock::new(), running: Mutex::new(started) }
+        Self {
+            env,
+            inputs,
+            apply: OnceLock::new(),
+            running: Mutex::new(started),
+        }
     }
 
     /// From now on `apply` takes over changed live values. A second call has no effect.
@@ -65,10 +70,13 @@ impl LiveConfig {
         let text = read_whole(&running.file).map_err(ConfigError::Failed)?;
         let text = edit::apply(&text, &edits).map_err(|error| refused(vec![error.to_string()]))?;
         if text.len() > FILE_BYTES_MAX {
-            return Err(refused(vec!["the configuration file would grow too large".to_owned()]));
+            return Err(refused(vec![
+                "the configuration file would grow too large".to_owned(),
+            ]));
         }
         let new = layers::load_with_file_text(&self.inputs, &text);
-        new.map(|new| (text, new)).map_err(|problems| invalid(&problems))
+        new.map(|new| (text, new))
+            .map_err(|problems| invalid(&problems))
     }
 
     /// Puts the live values of `new` in force. Those that need a restart keep their running value.
@@ -83,7 +91,10 @@ impl LiveConfig {
                 Change::Live => changed.applied.push(key.path.to_owned()),
                 Change::Restart => {
                     changed.restart_required.push(key.path.to_owned());
-                    let (text, source) = (running.values.text(key.path), running.values.source(key.path));
+                    let (text, source) = (
+                        running.values.text(key.path),
+                        running.values.source(key.path),
+                    );
                     values.set(key, text.to_owned(), source.clone());
                 }
             }
@@ -95,7 +106,13 @@ impl LiveConfig {
         let settings = keys::Settings::read(&values).expect("each value was read before, alone");
         let profile = running.profile;
         let profile_source = running.profile_source.clone();
-        *running = Loaded { values, settings, profile, profile_source, ..new };
+        *running = Loaded {
+            values,
+            settings,
+            profile,
+            profile_source,
+            ..new
+        };
         if let Some(apply) = self.apply.get() {
             apply(running);
         }
@@ -114,9 +131,15 @@ impl ConfigStore for LiveConfig {
     fn validate(&self, change: &Value) -> ConfigReport {
         let running = self.running.lock();
         match self.checked(&running, change) {
-            Ok((_, new)) => ConfigReport { errors: Vec::new(), warnings: new.warnings },
+            Ok((_, new)) => ConfigReport {
+                errors: Vec::new(),
+                warnings: new.warnings,
+            },
             Err(ConfigError::Invalid(report)) => report,
-            Err(error) => ConfigReport { errors: vec![error.to_string()], warnings: Vec::new() },
+            Err(error) => ConfigReport {
+                errors: vec![error.to_string()],
+                warnings: Vec::new(),
+            },
         }
     }
 
@@ -129,11 +152,19 @@ impl ConfigStore for LiveConfig {
 }
 
 fn invalid(problems: &[Problem]) -> ConfigError {
-    refused(problems.iter().map(|problem| problem.text.clone()).collect())
+    refused(
+        problems
+            .iter()
+            .map(|problem| problem.text.clone())
+            .collect(),
+    )
 }
 
 const fn refused(errors: Vec<String>) -> ConfigError {
-    ConfigError::Invalid(ConfigReport { errors, warnings: Vec::new() })
+    ConfigError::Invalid(ConfigReport {
+        errors,
+        warnings: Vec::new(),
+    })
 }
 
 /// The changes as edits of the file, in the order of the table.
@@ -141,7 +172,9 @@ fn edits(running: &Loaded, changes: &Value) -> Result<Vec<Edit>, Vec<String>> {
     let mut problems = Vec::new();
     let mut edits = Vec::new();
     let Some(sections) = changes.as_object() else {
-        return Err(vec!["the body must hold sections such as {\"logging\": {...}}".to_owned()]);
+        return Err(vec![
+            "the body must hold sections such as {\"logging\": {...}}".to_owned(),
+        ]);
     };
     for (section, names) in sections {
         let Some(names) = names.as_object() else {
@@ -155,14 +188,25 @@ fn edits(running: &Loaded, changes: &Value) -> Result<Vec<Edit>, Vec<String>> {
             }
         }
     }
-    if problems.is_empty() { Ok(edits) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(edits)
+    } else {
+        Err(problems)
+    }
 }
 
 /// One change; `None` when a masked secret comes back as it was shown.
-fn edit(running: &Loaded, section: &str, name: &str, value: &Value) -> Result<Option<Edit>, String> {
+fn edit(
+    running: &Loaded,
+    section: &str,
+    name: &str,
+    value: &Value,
+) -> Result<Option<Edit>, String> {
     let path = format!("{section}.{name}");
     if let Some(part) = keys::absent_part(&path) {
-        return Err(format!("{path} belongs to {part}, which this build does not have"));
+        return Err(format!(
+            "{path} belongs to {part}, which this build does not have"
+        ));
     }
     let Some(key) = keys::key(&path) else {
         let near = nearest::nearest(&path, KEYS.iter().map(|key| key.path));
@@ -174,10 +218,16 @@ fn edit(running: &Loaded, section: &str, name: &str, value: &Value) -> Result<Op
     }
     let source = running.values.source(key.path);
     if source.beats_file() {
-        return Err(format!("{path} is set by {source}, which is stronger than the file"));
+        return Err(format!(
+            "{path} is set by {source}, which is stronger than the file"
+        ));
     }
     check_form(key, value)?;
-    Ok(Some(Edit { section: key.section, name: key.name, value: value.clone() }))
+    Ok(Some(Edit {
+        section: key.section,
+        name: key.name,
+        value: value.clone(),
+    }))
 }
 
 fn check_form(key: &Key, value: &Value) -> Result<(), String> {
@@ -188,11 +238,15 @@ fn check_form(key: &Key, value: &Value) -> Result<(), String> {
         Value::Number(value) => value.to_string(),
         Value::Array(items) => {
             let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
-            texts.ok_or_else(|| format!("{} must be {}", key.path, key.form))?.join(",")
+            texts
+                .ok_or_else(|| format!("{} must be {}", key.path, key.form))?
+                .join(",")
         }
         Value::Object(_) => return Err(format!("{} must be {}", key.path, key.form)),
     };
-    (key.json)(&text).map(|_| ()).map_err(|why| format!("{} {why}", key.path))
+    (key.json)(&text)
+        .map(|_| ())
+        .map_err(|why| format!("{} {why}", key.path))
 }
 
 /// The file's text; empty when it is not there.

@@ -7,7 +7,9 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     // About one slip in three letters: beyond that a proposal is a guess.
     let slips_max = 1 + name.chars().count() / 4;
-    let scored = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
+    let scored = candidates
+        .into_iter()
+        .map(|candidate| (distance(name, candidate), candidate));
     let best = scored.min_by_key(|&(distance, _)| distance)?;
     (best.0 <= slips_max).then_some(best.1)
 }

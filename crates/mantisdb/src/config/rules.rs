@@ -63,7 +63,10 @@ pub(crate) fn address(server: &ServerSettings) -> Result<IpAddr, String> {
     let found: Vec<_> = found
         .map_err(|error| format!("server.host {} is not known: {error}", server.host))?
         .collect();
-    let chosen = found.iter().find(|address| address.is_ipv4()).or_else(|| found.first());
+    let chosen = found
+        .iter()
+        .find(|address| address.is_ipv4())
+        .or_else(|| found.first());
     chosen
         .map(SocketAddr::ip)
         .ok_or_else(|| format!("server.host {} has no address", server.host))
@@ -72,8 +75,15 @@ pub(crate) fn address(server: &ServerSettings) -> Result<IpAddr, String> {
 /// Who may call.
 pub(crate) fn credentials(profile: Profile, security: &SecuritySettings) -> Credentials {
     Credentials {
-        admin_token: security.admin_token.as_ref().map(|token| token.expose().to_owned()),
-        api_keys: security.api_keys.iter().map(|key| key.expose().to_owned()).collect(),
+        admin_token: security
+            .admin_token
+            .as_ref()
+            .map(|token| token.expose().to_owned()),
+        api_keys: security
+            .api_keys
+            .iter()
+            .map(|key| key.expose().to_owned())
+            .collect(),
         anonymous: match (security.anonymous_role, profile) {
             (Some(AnonymousRole::Owner), _) => Anonymous::Owner,
             (None, Profile::Development) => Anonymous::OwnerOnLoopback,
@@ -114,9 +124,15 @@ fn listener(found: &mut Found, profile: Profile, settings: &Settings) {
         Err(why) => return found.refuse(why),
     };
     let credentials = credentials(profile, &settings.security);
-    if let Err(error) = check_exposure(host, &credentials, server.tls_cert.is_some(), server.insecure)
-    {
-        found.refuse(format!("server.host: {error}"));
+    if let Err(error) = check_exposure(
+        host,
+        &credentials,
+        server.tls_cert.is_some(),
+        server.insecure,
+    ) {
+        found.refuse(format!(
+            "server.host: {error} (MANTIS_ADMIN_TOKEN_FILE names a file that holds the token)"
+        ));
     }
 }
 
@@ -180,9 +196,9 @@ fn logging(found: &mut Found, settings: &Settings) {
     let logging = &settings.logging;
     match (logging.output, &logging.file_path) {
         (LogOutput::File, None) => found.refuse("logging.output file needs logging.file_path"),
-        (LogOutput::Stderr | LogOutput::Stdout, Some(_)) => found.warnings.push(
-            "logging.file_path has no effect while logging.output is not file".to_owned(),
-        ),
+        (LogOutput::Stderr | LogOutput::Stdout, Some(_)) => found
+            .warnings
+            .push("logging.file_path has no effect while logging.output is not file".to_owned()),
         _ => {}
     }
 }

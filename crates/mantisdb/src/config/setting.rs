@@ -123,7 +123,10 @@ impl Setting for Bytes {
             _ => return Err(expected::<Self>()),
         };
         let number: u64 = number.parse().map_err(|_| expected::<Self>())?;
-        number.checked_mul(scale).map(Self).ok_or_else(|| "is more than can be counted".to_owned())
+        number
+            .checked_mul(scale)
+            .map(Self)
+            .ok_or_else(|| "is more than can be counted".to_owned())
     }
 
     fn json(&self) -> Value {
@@ -146,12 +149,18 @@ impl Setting for Duration {
             _ => return Err(expected::<Self>()),
         };
         let seconds = number.checked_mul(seconds);
-        seconds.map(Self::from_secs).ok_or_else(|| "is more than can be counted".to_owned())
+        seconds
+            .map(Self::from_secs)
+            .ok_or_else(|| "is more than can be counted".to_owned())
     }
 
     fn json(&self) -> Value {
         let ms = self.as_millis();
-        Value::from(if ms % 1000 == 0 { format!("{}s", ms / 1000) } else { format!("{ms}ms") })
+        Value::from(if ms % 1000 == 0 {
+            format!("{}s", ms / 1000)
+        } else {
+            format!("{ms}ms")
+        })
     }
 }
 
@@ -161,7 +170,10 @@ impl Setting for Vec<String> {
 
     fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim);
-        Ok(parts.filter(|part| !part.is_empty()).map(str::to_owned).collect())
+        Ok(parts
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect())
     }
 
     fn json(&self) -> Value {
@@ -174,7 +186,10 @@ impl Setting for Vec<Network> {
 
     fn parse(text: &str) -> Result<Self, String> {
         let parts = Vec::<String>::parse(text)?;
-        parts.iter().map(|part| part.parse().map_err(|_| expected::<Self>())).collect()
+        parts
+            .iter()
+            .map(|part| part.parse().map_err(|_| expected::<Self>()))
+            .collect()
     }
 
     fn json(&self) -> Value {
@@ -221,7 +236,10 @@ impl Setting for Vec<Secret> {
     const SECRET: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
-        Vec::<String>::parse(text)?.iter().map(|part| Secret::parse(part)).collect()
+        Vec::<String>::parse(text)?
+            .iter()
+            .map(|part| Secret::parse(part))
+            .collect()
     }
 
     fn json(&self) -> Value {
@@ -235,7 +253,11 @@ impl<T: Setting> Setting for Option<T> {
     const SECRET: bool = T::SECRET;
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(None) } else { T::parse(text).map(Some) }
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            T::parse(text).map(Some)
+        }
     }
 
     fn json(&self) -> Value {
@@ -351,7 +373,9 @@ fn expected<T: Setting>() -> String {
 }
 
 fn split_unit(text: &str) -> (&str, &str) {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     (number, unit.trim())
 }
@@ -362,7 +386,11 @@ mod tests {
 
     #[track_caller]
     fn check<T: Setting>(text: &str, json: Result<Value, ()>) {
-        assert_eq!(T::parse(text).map(|v| v.json()).map_err(|_| ()), json, "{text:?}");
+        assert_eq!(
+            T::parse(text).map(|v| v.json()).map_err(|_| ()),
+            json,
+            "{text:?}"
+        );
     }
 
     #[test]
@@ -378,7 +406,15 @@ mod tests {
         ] {
             check::<Bytes>(text, Ok(bytes.into()));
         }
-        for text in ["", "MB", "-1", "1.5GB", "12 parsecs", "99999999999TB", "1e9"] {
+        for text in [
+            "",
+            "MB",
+            "-1",
+            "1.5GB",
+            "12 parsecs",
+            "99999999999TB",
+            "1e9",
+        ] {
             check::<Bytes>(text, Err(()));
         }
     }

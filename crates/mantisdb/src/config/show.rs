@@ -10,7 +10,11 @@ use super::values::Source;
 /// The effective settings as a table: key, value, source.
 pub(crate) fn as_table(loaded: &Loaded) -> Vec<[String; 3]> {
     let profile = loaded.profile.as_str().to_owned();
-    let mut rows = vec![["profile".to_owned(), profile, loaded.profile_source.to_string()]];
+    let mut rows = vec![[
+        "profile".to_owned(),
+        profile,
+        loaded.profile_source.to_string(),
+    ]];
     rows.extend(KEYS.iter().map(|key| {
         let value = match loaded.values.json(key) {
             Value::Null => "(unset)".to_owned(),
@@ -19,16 +23,24 @@ pub(crate) fn as_table(loaded: &Loaded) -> Vec<[String; 3]> {
             Value::Number(_) => loaded.values.text(key.path).to_owned(),
             other => other.to_string(),
         };
-        [key.path.to_owned(), value, loaded.values.source(key.path).to_string()]
+        [
+            key.path.to_owned(),
+            value,
+            loaded.values.source(key.path).to_string(),
+        ]
     }));
     rows
 }
 
-/// The same as JSON, each value with its source.
+/// The same as JSON, each value with its source and what it is.
 pub(crate) fn as_json(loaded: &Loaded) -> Value {
     let shown = |key: &super::keys::Key| {
         let source = loaded.values.source(key.path);
-        json!({ "value": loaded.values.json(key), "source": source.to_string() })
+        json!({
+            "value": loaded.values.json(key),
+            "source": source.to_string(),
+            "about": key.about,
+        })
     };
     json!({
         "profile": { "value": loaded.profile.as_str(), "source": loaded.profile_source.to_string() },

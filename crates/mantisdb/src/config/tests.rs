@@ -12,7 +12,10 @@ fn inputs(environment: &[(&str, &str)], flags: &[(&'static str, &'static str, &s
     let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Inputs {
         environment: environment.iter().map(text).collect(),
-        flags: flags.iter().map(|(path, flag, value)| (*path, *flag, (*value).to_owned())).collect(),
+        flags: flags
+            .iter()
+            .map(|(path, flag, value)| (*path, *flag, (*value).to_owned()))
+            .collect(),
         ..Inputs::default()
     }
 }
@@ -24,8 +27,14 @@ fn load_file(yaml: &str, environment: &[(&str, &str)]) -> Result<Loaded, Vec<Pro
 #[track_caller]
 fn refused(yaml: &str, environment: &[(&str, &str)], part: &str) {
     let problems = load_file(yaml, environment).expect_err("must be refused");
-    let texts: Vec<&str> = problems.iter().map(|problem| problem.text.as_str()).collect();
-    assert!(texts.iter().any(|text| text.contains(part)), "{part:?} is not in {texts:?}");
+    let texts: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.text.as_str())
+        .collect();
+    assert!(
+        texts.iter().any(|text| text.contains(part)),
+        "{part:?} is not in {texts:?}"
+    );
 }
 
 #[test]
@@ -34,13 +43,24 @@ fn stronger_layers_win_and_are_named_as_the_source() {
     let environment = [("MANTIS_PORT", "2"), ("MANTIS_LOGGING_FORMAT", "json")];
     let flags = [("server.port", "--port", "3")];
     let loaded = load_with_file_text(&inputs(&environment, &flags), file).unwrap();
-    let got = |path: &str| (loaded.values.text(path).to_owned(), loaded.values.source(path).clone());
-    assert_eq!(got("server.port"), ("3".into(), Source::Flag("--port".into())));
+    let got = |path: &str| {
+        (
+            loaded.values.text(path).to_owned(),
+            loaded.values.source(path).clone(),
+        )
+    };
+    assert_eq!(
+        got("server.port"),
+        ("3".into(), Source::Flag("--port".into()))
+    );
     let variable = Source::Environment("MANTIS_LOGGING_FORMAT".into());
     assert_eq!(got("logging.format"), ("json".into(), variable));
     let file = Source::File(PathBuf::from("mantisdb.yaml"));
     assert_eq!(got("logging.level"), ("warn".into(), file));
-    assert_eq!(got("server.request_timeout"), ("30s".into(), Source::BuiltIn));
+    assert_eq!(
+        got("server.request_timeout"),
+        ("30s".into(), Source::BuiltIn)
+    );
     assert_eq!(loaded.settings.server.port.0, 3);
 }
 
@@ -48,16 +68,41 @@ fn stronger_layers_win_and_are_named_as_the_source() {
 fn profiles_change_defaults_and_ask_for_secrets() {
     let development = load_file("", &[]).unwrap();
     assert_eq!(development.values.text("logging.level"), "debug");
-    refused("", &[("MANTIS_ENV", "staging")], "needs security.admin_token");
+    refused(
+        "",
+        &[("MANTIS_ENV", "staging")],
+        "needs security.admin_token",
+    );
     let production = ("MANTIS_ENV", "production");
-    assert!(load_file("", &[("MANTIS_ENV", "staging"), ("MANTIS_ADMIN_TOKEN", "x")]).is_ok());
-    refused("", &[production, ("MANTIS_ADMIN_TOKEN", "aaaaaaaaaaaaaaaaaaaaaaaa")], "weak");
-    refused("", &[production, ("MANTIS_ADMIN_TOKEN", "short-1x")], "weak");
+    assert!(
+        load_file(
+            "",
+            &[("MANTIS_ENV", "staging"), ("MANTIS_ADMIN_TOKEN", "x")]
+        )
+        .is_ok()
+    );
+    refused(
+        "",
+        &[
+            production,
+            ("MANTIS_ADMIN_TOKEN", "aaaaaaaaaaaaaaaaaaaaaaaa"),
+        ],
+        "weak",
+    );
+    refused(
+        "",
+        &[production, ("MANTIS_ADMIN_TOKEN", "short-1x")],
+        "weak",
+    );
     let strong = [production, ("MANTIS_ADMIN_TOKEN", "8f3a0c5e7d1b9264")];
     let production = load_file("", &strong).unwrap();
     assert_eq!(production.values.text("logging.format"), "json");
     assert_eq!(production.values.text("logging.level"), "info");
-    refused("", &[("MANTIS_ENV", "prod")], "one of development, staging, production");
+    refused(
+        "",
+        &[("MANTIS_ENV", "prod")],
+        "one of development, staging, production",
+    );
 }
 
 #[test]
@@ -65,20 +110,44 @@ fn unknown_names_are_refused_with_the_nearest() {
     refused("server:\n  prot: 1\n", &[], "unknown key server.prot");
     refused("server:\n  prot: 1\n", &[], "did you mean server.port?");
     refused("databse:\n  data_dir: x\n", &[], "did you mean database?");
-    refused("server:\n  data_dir: x\n", &[], "did you mean database.data_dir?");
-    refused("", &[("MANTIS_SERVER_PROT", "1")], "did you mean MANTIS_SERVER_PORT?");
+    refused(
+        "server:\n  data_dir: x\n",
+        &[],
+        "did you mean database.data_dir?",
+    );
+    refused(
+        "",
+        &[("MANTIS_SERVER_PROT", "1")],
+        "did you mean MANTIS_SERVER_PORT?",
+    );
     let odd = load_file("", &[("MANTIS_PORTT", "1"), ("OTHER_PORT", "1")]).unwrap();
     assert_eq!(odd.warnings.len(), 1, "{:?}", odd.warnings);
-    assert!(odd.warnings[0].contains("did you mean MANTIS_PORT?"), "{:?}", odd.warnings);
+    assert!(
+        odd.warnings[0].contains("did you mean MANTIS_PORT?"),
+        "{:?}",
+        odd.warnings
+    );
 }
 
 #[test]
 fn values_of_the_wrong_form_are_refused_with_their_place() {
-    refused("server:\n  port: many\n", &[], "server.port (file mantisdb.yaml) must be a port");
-    refused("", &[("MANTIS_CACHE_SIZE", "big")], "(environment MANTIS_CACHE_SIZE) must be a size");
+    refused(
+        "server:\n  port: many\n",
+        &[],
+        "server.port (file mantisdb.yaml) must be a port",
+    );
+    refused(
+        "",
+        &[("MANTIS_CACHE_SIZE", "big")],
+        "(environment MANTIS_CACHE_SIZE) must be a size",
+    );
     refused("server: 8080\n", &[], "server must hold keys and values");
     refused("- a\n", &[], "must hold sections");
-    refused("server: {port: {a: 1}}\n", &[], "server.port must be a value or a list");
+    refused(
+        "server: {port: {a: 1}}\n",
+        &[],
+        "server.port must be a value or a list",
+    );
     refused("server:\n  port: 1\n  port: 2\n", &[], "duplicate");
     let both = [("MANTIS_PORT", "1"), ("MANTIS_SERVER_PORT", "2")];
     refused("", &both, "both set server.port, differently");
@@ -90,7 +159,11 @@ fn values_of_the_wrong_form_are_refused_with_their_place() {
 fn parts_that_are_not_built_are_refused_and_switched_off_ports_are_not() {
     refused("server:\n  pg_port: 5433\n", &[], "the PostgreSQL listener");
     refused("pool:\n  max_connections: 5\n", &[], "the connection pool");
-    refused("pool:\n  circuit_breaker:\n    enabled: true\n", &[], "the connection pool");
+    refused(
+        "pool:\n  circuit_breaker:\n    enabled: true\n",
+        &[],
+        "the connection pool",
+    );
     refused("", &[("MANTIS_POOL_SIZE", "5")], "the connection pool");
     refused("", &[("MANTIS_BACKUP_ENABLED", "true")], "backups");
     let off = load_file("server:\n  pg_port: off\n  resp_port: off\n", &[]).unwrap();
@@ -102,7 +175,11 @@ fn keys_without_effect_warn() {
     for (path, _) in WITHOUT_EFFECT {
         let (section, name) = path.split_once('.').unwrap();
         let loaded = load_file(&format!("{section}:\n  {name}: lru\n"), &[]).unwrap();
-        assert!(loaded.warnings.iter().any(|w| w.contains(path)), "{path}: {:?}", loaded.warnings);
+        assert!(
+            loaded.warnings.iter().any(|w| w.contains(path)),
+            "{path}: {:?}",
+            loaded.warnings
+        );
     }
 }
 
@@ -114,7 +191,11 @@ fn other_machines_need_a_token_and_tls() {
     refused(public, &[token], "TLS");
     let insecure = ("MANTIS_SERVER_INSECURE", "true");
     assert!(load_file(public, &[token, insecure]).is_ok());
-    refused(public, &[token, insecure, ("MANTIS_SECURITY_ANONYMOUS_ROLE", "owner")], "credentials");
+    refused(
+        public,
+        &[token, insecure, ("MANTIS_SECURITY_ANONYMOUS_ROLE", "owner")],
+        "credentials",
+    );
     refused("server:\n  tls_cert: a.pem\n", &[], "belong together");
     assert!(load_file("server:\n  host: localhost\n", &[]).is_ok());
 }
@@ -123,8 +204,16 @@ fn other_machines_need_a_token_and_tls() {
 fn settings_that_contradict_each_other_are_refused() {
     let both = "database:\n  sync_writes: false\n  durability: sync\n";
     refused(both, &[], "contradict");
-    refused("database:\n  memory_limit: 100MB\n", &[], "exceed database.memory_limit");
-    refused("limits:\n  max_value_size: 33MB\n", &[], "at most half of database.buffer_size");
+    refused(
+        "database:\n  memory_limit: 100MB\n",
+        &[],
+        "exceed database.memory_limit",
+    );
+    refused(
+        "limits:\n  max_value_size: 33MB\n",
+        &[],
+        "at most half of database.buffer_size",
+    );
     refused("logging:\n  output: file\n", &[], "needs logging.file_path");
     refused("security:\n  cors_origins: ['*']\n", &[], "is no origin");
     let older = load_file("database:\n  sync_writes: false\n", &[]).unwrap();
@@ -139,11 +228,24 @@ fn secrets_come_from_files_and_are_never_shown() {
     std::fs::write(&path, "s3cr3t-value\n").unwrap();
     let path = path.to_str().unwrap();
     let loaded = load_file("", &[("MANTIS_ADMIN_TOKEN_FILE", path)]).unwrap();
-    assert_eq!(loaded.settings.security.admin_token.as_ref().unwrap().expose(), "s3cr3t-value");
+    assert_eq!(
+        loaded
+            .settings
+            .security
+            .admin_token
+            .as_ref()
+            .unwrap()
+            .expose(),
+        "s3cr3t-value"
+    );
     let table = super::as_table(&loaded);
     let shown = format!("{table:?}{}{loaded:?}", super::as_json(&loaded));
     assert!(!shown.contains("s3cr3t"), "{shown}");
-    refused("", &[("MANTIS_ADMIN_TOKEN_FILE", "/nowhere/token")], "cannot be read");
+    refused(
+        "",
+        &[("MANTIS_ADMIN_TOKEN_FILE", "/nowhere/token")],
+        "cannot be read",
+    );
 }
 
 #[test]
@@ -154,7 +256,11 @@ fn every_default_has_the_form_of_its_key() {
     }
     let limits = mantis_types::Limits::default();
     let settings = load_file("", &[]).unwrap().settings;
-    assert_eq!(limits_of(&settings), limits, "defaults of the store and of the table differ");
+    assert_eq!(
+        limits_of(&settings),
+        limits,
+        "defaults of the store and of the table differ"
+    );
 }
 
 fn limits_of(settings: &Settings) -> mantis_types::Limits {
@@ -175,12 +281,24 @@ fn every_setting_is_read_by_code_and_the_environment_by_nothing_else() {
         let own = file.ends_with("config/tests.rs") || file.ends_with("config/keys.rs");
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
         if !own {
-            read.extend(KEYS.iter().filter(|key| reads(product, key)).map(|key| key.path));
+            read.extend(
+                KEYS.iter()
+                    .filter(|key| reads(product, key))
+                    .map(|key| key.path),
+            );
         }
         let reads_environment = product.contains("env::var");
-        assert!(!reads_environment || file.ends_with("config/layers.rs"), "{}", file.display());
+        assert!(
+            !reads_environment || file.ends_with("config/layers.rs"),
+            "{}",
+            file.display()
+        );
     }
-    let unread: Vec<_> = KEYS.iter().map(|key| key.path).filter(|p| !read.contains(p)).collect();
+    let unread: Vec<_> = KEYS
+        .iter()
+        .map(|key| key.path)
+        .filter(|p| !read.contains(p))
+        .collect();
     assert!(unread.is_empty(), "no code reads {unread:?}");
 }
 

@@ -27,7 +27,10 @@ pub(crate) enum Source {
 impl Source {
     /// Whether a changed file would have no effect against it.
     pub(crate) const fn beats_file(&self) -> bool {
-        matches!(self, Self::Environment(_) | Self::EnvironmentFile(_) | Self::Flag(_))
+        matches!(
+            self,
+            Self::Environment(_) | Self::EnvironmentFile(_) | Self::Flag(_)
+        )
     }
 }
 
@@ -65,7 +68,9 @@ impl Values {
             Some(text) => (text.to_owned(), Source::Profile(profile)),
             None => (key.default.to_owned(), Source::BuiltIn),
         };
-        Self { texts: KEYS.iter().map(|key| (key.path, text(key))).collect() }
+        Self {
+            texts: KEYS.iter().map(|key| (key.path, text(key))).collect(),
+        }
     }
 
     /// Replaces a value by one of a stronger source.
@@ -80,7 +85,9 @@ impl Values {
 
     /// Where it comes from.
     pub(crate) fn source(&self, path: &str) -> &Source {
-        self.texts.get(path).map_or(&Source::BuiltIn, |(_, source)| source)
+        self.texts
+            .get(path)
+            .map_or(&Source::BuiltIn, |(_, source)| source)
     }
 
     /// Reads one value.

@@ -76,7 +76,8 @@ impl Sink {
             (LogOutput::Stdout, _) => Ok(Self::Stdout),
             (LogOutput::File, Some(path)) => {
                 let file = RotatedFile::open(env, path, settings);
-                let file = file.with_context(|| format!("cannot write the log to {}", path.display()))?;
+                let file =
+                    file.with_context(|| format!("cannot write the log to {}", path.display()))?;
                 Ok(Self::File(Arc::new(Mutex::new(file))))
             }
             (LogOutput::File, None) => anyhow::bail!("logging.output file needs logging.file_path"),
@@ -183,13 +184,20 @@ impl RotatedFile {
         let written = std::fs::metadata(path).and_then(|metadata| metadata.modified());
         let since = |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).ok();
         let now = Duration::from_millis(self.env.clock().now_ms());
-        let age = written.ok().and_then(since).map(|written| now.saturating_sub(written));
+        let age = written
+            .ok()
+            .and_then(since)
+            .map(|written| now.saturating_sub(written));
         !self.age_max.is_zero() && age.is_some_and(|age| age > self.age_max)
     }
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -199,7 +207,15 @@ mod tests {
     fn rotated(dir: &Path, bytes_max: u64, backups_max: usize, age_max: Duration) -> RotatedFile {
         let path = dir.join("log");
         let file = append_to(&path).unwrap();
-        RotatedFile { env: Env::real(), path, file, bytes: 0, bytes_max, backups_max, age_max }
+        RotatedFile {
+            env: Env::real(),
+            path,
+            file,
+            bytes: 0,
+            bytes_max,
+            backups_max,
+            age_max,
+        }
     }
 
     fn read(dir: &Path, name: &str) -> Option<String> {
@@ -235,7 +251,12 @@ mod tests {
         let mut log = rotated(dir.path(), 1, 5, Duration::from_secs(3600));
         std::fs::write(dir.path().join("log.1"), "old").unwrap();
         let long_ago = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        File::options().write(true).open(dir.path().join("log.1")).unwrap().set_modified(long_ago).unwrap();
+        File::options()
+            .write(true)
+            .open(dir.path().join("log.1"))
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
         log.append(b"a\n").unwrap();
         log.append(b"b\n").unwrap();
         assert_eq!(read(dir.path(), "log.1").unwrap(), "a\n");

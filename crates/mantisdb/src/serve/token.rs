@@ -37,7 +37,10 @@ pub(crate) fn kept(env: &Env, dir: &Path) -> anyhow::Result<KeptToken> {
         Ok(token) => {
             let token = token.trim_end().to_owned();
             if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-                bail!("{} holds no token: remove it, and a new one is made", path.display());
+                bail!(
+                    "{} holds no token: remove it, and a new one is made",
+                    path.display()
+                );
             }
             Ok(KeptToken { token, made: None })
         }
@@ -46,7 +49,10 @@ pub(crate) fn kept(env: &Env, dir: &Path) -> anyhow::Result<KeptToken> {
             let text = format!("{token}\n");
             let written = write_whole(env, &path, text.as_bytes());
             written.with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(KeptToken { token, made: Some(path) })
+            Ok(KeptToken {
+                token,
+                made: Some(path),
+            })
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
@@ -88,6 +94,11 @@ mod tests {
         let dir = Path::new("/data");
         env.fs().create_dir(dir).unwrap();
         write_whole(&env, &dir.join(FILE), b"two words\n").unwrap();
-        assert!(kept(&env, dir).unwrap_err().to_string().contains("no token"));
+        assert!(
+            kept(&env, dir)
+                .unwrap_err()
+                .to_string()
+                .contains("no token")
+        );
     }
 }

@@ -50,7 +50,8 @@ impl Entry {
             _ => (wrapped(&self.value).to_string(), "bytes"),
         };
         let key = text_or_base64(&self.key);
-        let start = format!("{{\"op\":\"set\",\"key\":{key},\"value_type\":\"{value_type}\",\"value\":");
+        let start =
+            format!("{{\"op\":\"set\",\"key\":{key},\"value_type\":\"{value_type}\",\"value\":");
         body.extend_from_slice(start.as_bytes());
         body.extend_from_slice(value.as_bytes());
         if let Some(ttl_ms) = self.ttl_ms {
@@ -71,7 +72,11 @@ pub(super) fn wrapped(bytes: &[u8]) -> Value {
 
 /// The media type of a value for which none is said.
 pub(super) fn guessed_type(value: &[u8]) -> &'static str {
-    if std::str::from_utf8(value).is_ok() { TEXT } else { OCTETS }
+    if std::str::from_utf8(value).is_ok() {
+        TEXT
+    } else {
+        OCTETS
+    }
 }
 
 #[cfg(test)]
@@ -107,9 +112,17 @@ mod tests {
         ] {
             let mut body = Vec::new();
             let tags = vec!["a,b".to_owned()];
-            Entry { ttl_ms: Some(5), tags, ..entry }.write_operation(&mut body);
+            Entry {
+                ttl_ms: Some(5),
+                tags,
+                ..entry
+            }
+            .write_operation(&mut body);
             let operation: Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!((&operation["value"], &operation["ttl_ms"]), (&value, &json!(5)));
+            assert_eq!(
+                (&operation["value"], &operation["ttl_ms"]),
+                (&value, &json!(5))
+            );
             assert_eq!(operation["tags"], json!(["a,b"]));
         }
     }

@@ -59,7 +59,11 @@ pub(crate) fn export(arguments: &ExportArgs, out: &mut dyn Write) -> Outcome {
         OutputFormat::Table => {
             let rate = per_second(written, seconds);
             let name = arguments.file.display();
-            writeln!(out, "{} entries written to {name} in {seconds:.1} s ({rate}/s)", thousands(written))?;
+            writeln!(
+                out,
+                "{} entries written to {name} in {seconds:.1} s ({rate}/s)",
+                thousands(written)
+            )?;
         }
     }
     Ok(())
@@ -85,12 +89,21 @@ struct Pages<'a> {
 impl<'a> Pages<'a> {
     fn new(connection: &'a Connection, arguments: &'a ExportArgs) -> Self {
         let prefix = arguments.prefix.as_str();
-        Self { connection, prefix, limit: PAGE_KEYS_FIRST, cursor: None, done: false }
+        Self {
+            connection,
+            prefix,
+            limit: PAGE_KEYS_FIRST,
+            cursor: None,
+            done: false,
+        }
     }
 
     /// How many keys there are, when the server counts that far.
     fn total(&self) -> anyhow::Result<Option<u64>> {
-        let path = format!("/api/v1/kv?limit=1&prefix={}", query_value(self.prefix.as_bytes()));
+        let path = format!(
+            "/api/v1/kv?limit=1&prefix={}",
+            query_value(self.prefix.as_bytes())
+        );
         let answer = self.connection.ask(Ask::new(Method::GET, &path))?.json()?;
         Ok(answer["meta"]["total"].as_u64())
     }
@@ -110,8 +123,13 @@ impl<'a> Pages<'a> {
         let answer = self.connection.ask(Ask::new(Method::GET, &path))?;
         let bytes = answer.body.len();
         let answer = answer.json()?;
-        let items = answer["data"].as_array().context("the server's answer holds no list")?;
-        let entries = items.iter().map(entry_of).collect::<anyhow::Result<Vec<_>>>()?;
+        let items = answer["data"]
+            .as_array()
+            .context("the server's answer holds no list")?;
+        let entries = items
+            .iter()
+            .map(entry_of)
+            .collect::<anyhow::Result<Vec<_>>>()?;
         self.cursor = answer["meta"]["next_cursor"].as_str().map(str::to_owned);
         self.done = self.cursor.is_none();
         self.limit = next_limit(self.limit, bytes);
@@ -132,19 +150,32 @@ fn next_limit(limit: usize, page_bytes: usize) -> usize {
 
 fn entry_of(item: &Value) -> anyhow::Result<Entry> {
     if item["error"] == json!("wrong_type") {
-        bail!("the store holds a collection, which is no plain value: export a --prefix without it");
+        bail!(
+            "the store holds a collection, which is no plain value: export a --prefix without it"
+        );
     }
     let key = bytes_of(&item["key"]).context("the server's answer holds no key")?;
-    let value = item["value"].as_str().and_then(|text| BASE64.decode(text).ok());
+    let value = item["value"]
+        .as_str()
+        .and_then(|text| BASE64.decode(text).ok());
     let value = value.context("the server's answer holds no value in base64")?;
-    let seconds = item["ttl"].as_u64().map(|seconds| seconds.saturating_mul(1000));
-    let tags = item["tags"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let seconds = item["ttl"]
+        .as_u64()
+        .map(|seconds| seconds.saturating_mul(1000));
+    let tags = item["tags"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     Ok(Entry {
         key,
         value,
         content_type: item["content_type"].as_str().unwrap_or(OCTETS).to_owned(),
         ttl_ms: item["ttl_ms"].as_u64().or(seconds),
-        tags: tags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        tags: tags
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
@@ -187,10 +218,24 @@ impl Target {
             }
         }
         let part = beside(&path, ".mantis-part");
-        let options = File::options().write(true).create(true).truncate(earlier.is_none()).open(&part);
+        let options = File::options()
+            .write(true)
+            .create(true)
+            .truncate(earlier.is_none())
+            .open(&part);
         let file = options.with_context(|| format!("cannot write {}", part.display()))?;
         let env = Env::real();
-        Ok(Self { env, path, part, file, offset: 0, written: 0, progress, format, earlier })
+        Ok(Self {
+            env,
+            path,
+            part,
+            file,
+            offset: 0,
+            written: 0,
+            progress,
+            format,
+            earlier,
+        })
     }
 
     /// Goes on where an earlier export stopped, or writes the head.
@@ -199,9 +244,15 @@ impl Target {
             return self.append(&write::head(self.format), 0);
         };
         if self.file.metadata()?.len() < earlier.offset {
-            bail!("{} is shorter than it was: --restart begins anew", self.part.display());
+            bail!(
+                "{} is shorter than it was: --restart begins anew",
+                self.part.display()
+            );
         }
-        say(&format!("going on after {} entries", thousands(earlier.written)));
+        say(&format!(
+            "going on after {} entries",
+            thousands(earlier.written)
+        ));
         self.file.set_len(earlier.offset)?;
         self.file.seek(SeekFrom::Start(earlier.offset))?;
         self.offset = earlier.offset;
@@ -211,13 +262,20 @@ impl Target {
     }
 
     fn append(&mut self, text: &[u8], entries: u64) -> anyhow::Result<()> {
-        self.file.write_all(text).with_context(|| format!("cannot write {}", self.part.display()))?;
+        self.file
+            .write_all(text)
+            .with_context(|| format!("cannot write {}", self.part.display()))?;
         self.offset += text.len() as u64;
         self.written += entries;
         Ok(())
     }
 
-    fn save(&self, cursor: &str, connection: &Connection, arguments: &ExportArgs) -> anyhow::Result<()> {
+    fn save(
+        &self,
+        cursor: &str,
+        connection: &Connection,
+        arguments: &ExportArgs,
+    ) -> anyhow::Result<()> {
         // The text must be there whenever the progress says so.
         self.file.sync_data().context("the file cannot be synced")?;
         self.progress.write(&ExportProgress {
@@ -255,7 +313,10 @@ mod tests {
     fn items_become_entries() {
         let item = json!({"key": {"base64": "/w=="}, "value": "AP8=", "content_type": "image/x", "ttl": 2});
         let entry = entry_of(&item).unwrap();
-        assert_eq!((entry.key, entry.value, entry.ttl_ms), (vec![255], vec![0, 255], Some(2000)));
+        assert_eq!(
+            (entry.key, entry.value, entry.ttl_ms),
+            (vec![255], vec![0, 255], Some(2000))
+        );
         assert!(entry_of(&json!({"key": "a"})).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use mantis_env::{Clock, Env};
+use mantis_env::Env;
 use serde_json::{Value, json};
 use ureq::http::{Method, StatusCode};
 
@@ -49,7 +49,9 @@ pub(crate) fn import(arguments: &ImportArgs, out: &mut dyn Write) -> Outcome {
     if let Some(earlier) = &earlier {
         known_again(earlier, &mut file, &connection, arguments)?;
         let (line, stored) = (earlier.place.line + 1, thousands(earlier.stored));
-        say(&format!("going on at line {line}; {stored} entries are stored already"));
+        say(&format!(
+            "going on at line {line}; {stored} entries are stored already"
+        ));
     }
     let place = earlier.as_ref().map(|earlier| earlier.place);
     let mut import = Import::new(connection, arguments, Some(progress), Some(file))?;
@@ -90,12 +92,23 @@ fn source<R: Read + SeekIfFile>(
     match format {
         TransferFormat::Jsonl => {
             let place = place.unwrap_or_default();
-            Ok(Source::jsonl(reader.after(Vec::new(), place.offset)?, place))
+            Ok(Source::jsonl(
+                reader.after(Vec::new(), place.offset)?,
+                place,
+            ))
         }
         TransferFormat::Csv => {
-            let Head { columns, place: first, seen } = Columns::read(&mut reader)?;
+            let Head {
+                columns,
+                place: first,
+                seen,
+            } = Columns::read(&mut reader)?;
             let place = place.unwrap_or(first);
-            Ok(Source::csv(reader.after(seen, place.offset)?, place, columns))
+            Ok(Source::csv(
+                reader.after(seen, place.offset)?,
+                place,
+                columns,
+            ))
         }
     }
 }
@@ -162,7 +175,11 @@ impl<'a> Import<'a> {
         progress: Option<ProgressFile>,
         file: Option<File>,
     ) -> anyhow::Result<Self> {
-        let whole = file.as_ref().map(File::metadata).transpose()?.map(|metadata| metadata.len());
+        let whole = file
+            .as_ref()
+            .map(File::metadata)
+            .transpose()?
+            .map(|metadata| metadata.len());
         Ok(Self {
             connection,
             arguments,
@@ -200,14 +217,25 @@ impl<'a> Import<'a> {
 
     fn summary(self, out: &mut dyn Write) -> Outcome {
         let rejects = self.rejects_path();
-        let Self { stored, stored_before, rejected, meter, arguments, .. } = self;
+        let Self {
+            stored,
+            stored_before,
+            rejected,
+            meter,
+            arguments,
+            ..
+        } = self;
         let seconds = meter.end().as_secs_f64();
         if arguments.server.output == OutputFormat::Json {
             let whole = json!({ "stored": stored, "rejected": rejected, "seconds": seconds });
             writeln!(out, "{whole}")?;
         } else {
             let rate = super::meter::per_second(stored - stored_before, seconds);
-            writeln!(out, "{} entries stored in {seconds:.1} s ({rate}/s)", thousands(stored))?;
+            writeln!(
+                out,
+                "{} entries stored in {seconds:.1} s ({rate}/s)",
+                thousands(stored)
+            )?;
         }
         if rejected > 0 {
             let rejects = rejects.display();
@@ -218,7 +246,12 @@ impl<'a> Import<'a> {
     }
 
     fn row(&mut self, row: Row) -> Outcome {
-        let Row { line, start, end, entry } = row;
+        let Row {
+            line,
+            start,
+            end,
+            entry,
+        } = row;
         match entry {
             Ok(mut entry) => {
                 if !self.arguments.prefix.is_empty() {
@@ -227,7 +260,11 @@ impl<'a> Import<'a> {
                 self.pending_bytes += entry.key.len() + entry.value.len() + 64;
                 self.pending.push(Pending { line, start, entry });
                 let full = self.pending.len() >= BATCH_OPS_MAX || self.pending_bytes >= BATCH_BYTES;
-                if full { self.send_pending(Some(end)) } else { Ok(()) }
+                if full {
+                    self.send_pending(Some(end))
+                } else {
+                    Ok(())
+                }
             }
             Err(bad) => {
                 self.send_pending(Some(start))?;
@@ -279,12 +316,15 @@ impl<'a> Import<'a> {
         };
         let results = answer["data"]["results"].as_array();
         let results = results.filter(|results| results.len() == batch.len());
-        let results = results.context("the server's answer has not one result for each operation")?;
+        let results =
+            results.context("the server's answer has not one result for each operation")?;
         for (one, result) in batch.iter().zip(results) {
             if result["success"] == Value::Bool(true) {
                 self.stored += 1;
             } else {
-                let why = result["message"].as_str().or_else(|| result["error"].as_str());
+                let why = result["message"]
+                    .as_str()
+                    .or_else(|| result["error"].as_str());
                 let why = why.unwrap_or("the server refused it");
                 self.not_stored(one, why)?;
             }
@@ -296,8 +336,10 @@ impl<'a> Import<'a> {
         let Some(refusal) = error.downcast_ref::<Refusal>() else {
             return Err(self.interrupted(error));
         };
-        let about_content =
-            matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE);
+        let about_content = matches!(
+            refusal.status,
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE
+        );
         if !about_content {
             return Err(self.interrupted(error));
         }
@@ -307,7 +349,9 @@ impl<'a> Import<'a> {
                 self.not_stored(one, &why)
             }
             _ => {
-                let inside = refusal.index.filter(|index| (1..batch.len()).contains(index));
+                let inside = refusal
+                    .index
+                    .filter(|index| (1..batch.len()).contains(index));
                 let (first, second) = batch.split_at(inside.unwrap_or(batch.len() / 2));
                 self.send_batch(first)?;
                 self.send_batch(second)
@@ -334,7 +378,11 @@ impl<'a> Import<'a> {
         let tags = entry.tags.join(",");
         let sent = self.patiently(|| {
             let ask = Ask::new(Method::PUT, &path);
-            let ask = if tags.is_empty() { ask } else { ask.header("x-mantis-tags", tags.clone()) };
+            let ask = if tags.is_empty() {
+                ask
+            } else {
+                ask.header("x-mantis-tags", tags.clone())
+            };
             ask.body(&entry.content_type, entry.value.clone())
         });
         match sent {
@@ -353,19 +401,23 @@ impl<'a> Import<'a> {
     }
 
     /// Asks again as long as the server says "later".
-    fn patiently<'b>(
-        &self,
-        ask: impl Fn() -> Ask<'b>,
-    ) -> anyhow::Result<crate::client::Answer> {
+    fn patiently<'b>(&self, ask: impl Fn() -> Ask<'b>) -> anyhow::Result<crate::client::Answer> {
         let mut tries = 0;
         loop {
             let error = match self.connection.ask(ask()) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let later = error.downcast_ref::<Refusal>().filter(|refusal| refusal.retryable);
-            let Some(refusal) = later.filter(|_| tries < RETRIES_MAX) else { return Err(error) };
-            let pause = refusal.retry_after.unwrap_or(Duration::from_secs(1)).min(RETRY_PAUSE_MAX);
+            let later = error
+                .downcast_ref::<Refusal>()
+                .filter(|refusal| refusal.retryable);
+            let Some(refusal) = later.filter(|_| tries < RETRIES_MAX) else {
+                return Err(error);
+            };
+            let pause = refusal
+                .retry_after
+                .unwrap_or(Duration::from_secs(1))
+                .min(RETRY_PAUSE_MAX);
             self.env.clock().sleep(pause);
             tries += 1;
         }
@@ -379,7 +431,9 @@ impl<'a> Import<'a> {
     }
 
     fn save(&mut self) -> Outcome {
-        let (Some(progress), Some(file)) = (&self.progress, &mut self.file) else { return Ok(()) };
+        let (Some(progress), Some(file)) = (&self.progress, &mut self.file) else {
+            return Ok(());
+        };
         progress.write(&ImportProgress {
             place: self.place,
             stored: self.stored,
@@ -400,7 +454,13 @@ impl<'a> Import<'a> {
             // What was stored behind it is stored again by the next run: a put twice is one put.
             self.place = one.start;
         }
-        self.bad_line(one.line, &BadLine { why: why.to_owned(), text })
+        self.bad_line(
+            one.line,
+            &BadLine {
+                why: why.to_owned(),
+                text,
+            },
+        )
     }
 
     fn bad_line(&mut self, line: u64, bad: &BadLine) -> Outcome {
@@ -438,7 +498,11 @@ impl<'a> Import<'a> {
 
     fn interrupted(&self, error: anyhow::Error) -> Failure {
         let stored = thousands(self.stored);
-        let next = if self.progress.is_some() { "; the same command goes on from there" } else { "" };
+        let next = if self.progress.is_some() {
+            "; the same command goes on from there"
+        } else {
+            ""
+        };
         Failure::from(error.context(format!("interrupted after {stored} entries{next}")))
     }
 }

@@ -33,11 +33,20 @@ impl Meter {
                 "{spinner} {msg} {elapsed}"
             };
             let style = ProgressStyle::with_template(style).expect("the template is a constant");
-            let bar = whole.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_style(style);
+            let bar = whole
+                .map_or_else(ProgressBar::new_spinner, ProgressBar::new)
+                .with_style(style);
             bar.with_position(begun_at)
         });
         let now = env.clock().monotonic();
-        Self { env, verb, bar, whole, began: now, said: now }
+        Self {
+            env,
+            verb,
+            bar,
+            whole,
+            began: now,
+            said: now,
+        }
     }
 
     /// Shows how far it is, and how many entries that were.
@@ -53,7 +62,10 @@ impl Meter {
             return;
         }
         self.said = now;
-        let percent = self.whole.filter(|whole| *whole > 0).map(|whole| position * 100 / whole);
+        let percent = self
+            .whole
+            .filter(|whole| *whole > 0)
+            .map(|whole| position * 100 / whole);
         say(&percent.map_or_else(|| text.clone(), |percent| format!("{text} ({percent} %)")));
     }
 
@@ -68,7 +80,9 @@ impl Meter {
 
 /// Entries a second, for the eye.
 pub(super) fn per_second(entries: u64, seconds: f64) -> String {
-    let ms = Duration::from_secs_f64(seconds.max(0.001)).as_millis().max(1);
+    let ms = Duration::from_secs_f64(seconds.max(0.001))
+        .as_millis()
+        .max(1);
     let rate = u128::from(entries) * 1000 / ms;
     thousands(u64::try_from(rate).unwrap_or(u64::MAX))
 }

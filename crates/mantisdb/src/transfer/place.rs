@@ -69,7 +69,10 @@ pub(super) struct ProgressFile {
 impl ProgressFile {
     /// At this path; nothing is read or written.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { env: Env::real(), path }
+        Self {
+            env: Env::real(),
+            path,
+        }
     }
 
     /// Where it is.
@@ -88,7 +91,9 @@ impl ProgressFile {
             Err(error) => return Err(error).context(self.trouble("cannot be read")),
         };
         let progress = serde_json::from_slice(&text);
-        progress.map(Some).context(self.trouble("holds no progress: --restart begins anew"))
+        progress
+            .map(Some)
+            .context(self.trouble("holds no progress: --restart begins anew"))
     }
 
     /// Replaces what it says, durably.

@@ -52,13 +52,20 @@ pub(super) enum Source<R> {
 impl<R: Read> Source<R> {
     /// JSON lines; `reader` stands at `place`.
     pub(super) fn jsonl(reader: R, place: Place) -> Self {
-        Self::Jsonl(Lines { reader: BufReader::new(reader), place })
+        Self::Jsonl(Lines {
+            reader: BufReader::new(reader),
+            place,
+        })
     }
 
     /// CSV after its first line, whose columns are `columns`; `reader` stands at `place`.
     pub(super) fn csv(reader: R, place: Place, columns: Columns) -> Self {
         let reader = csv_reader(reader);
-        Self::Csv(Box::new(Rows { reader, base: place, columns }))
+        Self::Csv(Box::new(Rows {
+            reader,
+            base: place,
+            columns,
+        }))
     }
 
     /// The next row; `None` at the end. Lines without content are passed over.
@@ -85,14 +92,22 @@ impl<R: Read> Lines<R> {
             let start = self.place;
             let mut line = Vec::new();
             let mut limited = (&mut self.reader).take(LINE_BYTES_MAX as u64);
-            let read = limited.read_until(b'\n', &mut line).context("the file cannot be read")?;
+            let read = limited
+                .read_until(b'\n', &mut line)
+                .context("the file cannot be read")?;
             if read == 0 {
                 return Ok(None);
             }
             if read == LINE_BYTES_MAX && line.last() != Some(&b'\n') {
-                bail!("line {} is longer than {LINE_BYTES_MAX} bytes", start.line + 1);
+                bail!(
+                    "line {} is longer than {LINE_BYTES_MAX} bytes",
+                    start.line + 1
+                );
             }
-            self.place = Place { offset: start.offset + read as u64, line: start.line + 1 };
+            self.place = Place {
+                offset: start.offset + read as u64,
+                line: start.line + 1,
+            };
             if line.trim_ascii().is_empty() {
                 continue;
             }
@@ -100,7 +115,12 @@ impl<R: Read> Lines<R> {
                 why,
                 text: String::from_utf8_lossy(&line).trim_end().to_owned(),
             });
-            return Ok(Some(Row { line: start.line + 1, start, end: self.place, entry }));
+            return Ok(Some(Row {
+                line: start.line + 1,
+                start,
+                end: self.place,
+                entry,
+            }));
         }
     }
 }
@@ -136,7 +156,13 @@ fn json_entry(line: &[u8]) -> Result<Entry, String> {
         Err(error) => return Err(format!("value: {}", json_error(&error))),
     };
     let content_type = line.content_type.unwrap_or_else(|| guessed.to_owned());
-    checked(Entry { key, value, content_type, ttl_ms: line.ttl_ms, tags: line.tags })
+    checked(Entry {
+        key,
+        value,
+        content_type,
+        ttl_ms: line.ttl_ms,
+        tags: line.tags,
+    })
 }
 
 /// The reader's text without its own line number, which is always 1.
@@ -198,18 +224,27 @@ impl Columns {
     /// # Errors
     /// When a column is unknown, given twice, or `key` or `value` is missing.
     pub(super) fn read(reader: impl Read) -> anyhow::Result<Head> {
-        let mut reader = csv_reader(Seen { reader, bytes: Vec::new() });
+        let mut reader = csv_reader(Seen {
+            reader,
+            bytes: Vec::new(),
+        });
         let mut head = csv::ByteRecord::new();
         if !reader.read_byte_record(&mut head).context("line 1")? {
             bail!("the file is empty: line 1 must name the columns, such as key,value");
         }
         let mut positions = [None; COLUMNS.len()];
         for (at, name) in head.iter().enumerate() {
-            let name = String::from_utf8_lossy(name).trim_start_matches('\u{feff}').trim().to_owned();
+            let name = String::from_utf8_lossy(name)
+                .trim_start_matches('\u{feff}')
+                .trim()
+                .to_owned();
             let Some(known) = COLUMNS.iter().position(|known| *known == name) else {
                 let near = nearest(&name, COLUMNS);
                 let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
-                bail!("line 1: unknown column {name:?}{hint} (known: {})", COLUMNS.join(", "));
+                bail!(
+                    "line 1: unknown column {name:?}{hint} (known: {})",
+                    COLUMNS.join(", ")
+                );
             };
             if positions[known].replace(at).is_some() {
                 bail!("line 1: the column {name} stands twice");
@@ -220,15 +255,29 @@ impl Columns {
                 bail!("line 1: the column {needed} is missing");
             }
         }
-        let place = Place { offset: reader.position().byte(), line: reader.position().line() - 1 };
+        let place = Place {
+            offset: reader.position().byte(),
+            line: reader.position().line() - 1,
+        };
         let seen = reader.into_inner().bytes;
-        let end = usize::try_from(place.offset).ok().and_then(|end| end.checked_sub(1));
+        let end = usize::try_from(place.offset)
+            .ok()
+            .and_then(|end| end.checked_sub(1));
         let two_byte_ends = end.and_then(|end| seen.get(end)) == Some(&b'\r');
-        Ok(Head { columns: Self { positions, two_byte_ends }, place, seen })
+        Ok(Head {
+            columns: Self {
+                positions,
+                two_byte_ends,
+            },
+            place,
+            seen,
+        })
     }
 
     fn field<'a>(&self, record: &'a csv::ByteRecord, column: usize) -> &'a [u8] {
-        self.positions[column].and_then(|at| record.get(at)).unwrap_or_default()
+        self.positions[column]
+            .and_then(|at| record.get(at))
+            .unwrap_or_default()
     }
 
     fn entry(&self, record: &csv::ByteRecord) -> Result<Entry, String> {
@@ -243,21 +292,36 @@ impl Columns {
         };
         let ttl_ms = match text(3)? {
             "" => None,
-            said => Some(said.parse().map_err(|_| "ttl_ms must be a whole number".to_owned())?),
+            said => Some(
+                said.parse()
+                    .map_err(|_| "ttl_ms must be a whole number".to_owned())?,
+            ),
         };
         let tags = match text(4)? {
             "" => Vec::new(),
             said => serde_json::from_str(said)
                 .map_err(|_| "tags must be a JSON list of strings".to_owned())?,
         };
-        checked(Entry { key: bytes_of_field(self.field(record, 0)), value, content_type, ttl_ms, tags })
+        checked(Entry {
+            key: bytes_of_field(self.field(record, 0)),
+            value,
+            content_type,
+            ttl_ms,
+            tags,
+        })
     }
 }
 
 /// A field is its bytes, or what stands in base64 in it.
 fn bytes_of_field(field: &[u8]) -> Vec<u8> {
-    let wrapped = if looks_wrapped(field) { serde_json::from_slice(field).ok() } else { None };
-    wrapped.and_then(|value: Value| bytes_of(&value)).unwrap_or_else(|| field.to_vec())
+    let wrapped = if looks_wrapped(field) {
+        serde_json::from_slice(field).ok()
+    } else {
+        None
+    };
+    wrapped
+        .and_then(|value: Value| bytes_of(&value))
+        .unwrap_or_else(|| field.to_vec())
 }
 
 /// Whether a field could be taken for bytes in base64, so that plain text must not look like it.
@@ -287,25 +351,42 @@ impl<R: Read> Rows<R> {
         };
         let begun = u64::from(self.columns.two_byte_ends);
         let line = self.base.line + begun + record.position().map_or(1, csv::Position::line);
-        let entry = entry.map_err(|why| BadLine { why, text: csv_text(&record) });
-        Ok(Some(Row { line, start, end: self.place(), entry }))
+        let entry = entry.map_err(|why| BadLine {
+            why,
+            text: csv_text(&record),
+        });
+        Ok(Some(Row {
+            line,
+            start,
+            end: self.place(),
+            entry,
+        }))
     }
 
     fn place(&self) -> Place {
         let at = self.reader.position();
-        Place { offset: self.base.offset + at.byte(), line: self.base.line + at.line() - 1 }
+        Place {
+            offset: self.base.offset + at.byte(),
+            line: self.base.line + at.line() - 1,
+        }
     }
 }
 
 fn csv_reader<R: Read>(reader: R) -> csv::Reader<R> {
-    csv::ReaderBuilder::new().has_headers(false).from_reader(reader)
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(reader)
 }
 
 fn csv_text(record: &csv::ByteRecord) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = writer.write_byte_record(record).is_ok();
     let bytes = writer.into_inner().unwrap_or_default();
-    if written { String::from_utf8_lossy(&bytes).trim_end().to_owned() } else { String::new() }
+    if written {
+        String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    } else {
+        String::new()
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,11 @@ pub(super) fn entry(format: TransferFormat, entry: &Entry, out: &mut Vec<u8>) ->
 
 fn json_line(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
     let (value, implied) = json_value(entry);
-    write!(out, "{{\"key\":{},\"value\":{value}", text_or_base64(&entry.key))?;
+    write!(
+        out,
+        "{{\"key\":{},\"value\":{value}",
+        text_or_base64(&entry.key)
+    )?;
     if entry.content_type != implied {
         write!(out, ",\"content_type\":{}", json!(entry.content_type))?;
     }
@@ -59,21 +63,34 @@ fn json_value(entry: &Entry) -> (String, &'static str) {
 
 /// Whether JSON can stand in a line as it is: on one line, and not taken for text or for bytes.
 fn stands_for_itself(json: &str) -> bool {
-    let wrapped = || {
-        serde_json::from_str::<Value>(json).is_ok_and(|value| value.get("base64").is_some())
-    };
+    let wrapped =
+        || serde_json::from_str::<Value>(json).is_ok_and(|value| value.get("base64").is_some());
     !json.starts_with('"') && !json.contains(['\n', '\r']) && !(json.starts_with('{') && wrapped())
 }
 
 fn csv_row(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
     let field = |bytes: &[u8]| {
         let plain = std::str::from_utf8(bytes).is_ok() && !is_taken_for_wrapped(bytes);
-        if plain { bytes.to_vec() } else { wrapped(bytes).to_string().into_bytes() }
+        if plain {
+            bytes.to_vec()
+        } else {
+            wrapped(bytes).to_string().into_bytes()
+        }
     };
     let implied = entry.content_type == guessed_type(&entry.value);
-    let content_type = if implied { "" } else { entry.content_type.as_str() };
-    let tags = if entry.tags.is_empty() { String::new() } else { json!(entry.tags).to_string() };
-    let ttl_ms = entry.ttl_ms.map_or_else(String::new, |ttl_ms| ttl_ms.to_string());
+    let content_type = if implied {
+        ""
+    } else {
+        entry.content_type.as_str()
+    };
+    let tags = if entry.tags.is_empty() {
+        String::new()
+    } else {
+        json!(entry.tags).to_string()
+    };
+    let ttl_ms = entry
+        .ttl_ms
+        .map_or_else(String::new, |ttl_ms| ttl_ms.to_string());
     let mut writer = csv::Writer::from_writer(out);
     let fields: [&[u8]; COLUMNS.len()] = [
         &field(&entry.key),
@@ -102,7 +119,11 @@ mod tests {
             TransferFormat::Jsonl => Source::jsonl(text, Place::default()),
             TransferFormat::Csv => {
                 let Head { columns, place, .. } = Columns::read(text).unwrap();
-                Source::csv(&text[usize::try_from(place.offset).unwrap()..], place, columns)
+                Source::csv(
+                    &text[usize::try_from(place.offset).unwrap()..],
+                    place,
+                    columns,
+                )
             }
         };
         let rows = std::iter::from_fn(|| source.next_row().unwrap());
@@ -134,12 +155,18 @@ mod tests {
                 value: value.to_vec(),
                 content_type: (*content_type).to_owned(),
                 ttl_ms: (value.len() % 2 == 0).then_some(17),
-                tags: if value.len() % 3 == 0 { vec!["a b".into(), "c,".into()] } else { vec![] },
+                tags: if value.len() % 3 == 0 {
+                    vec!["a b".into(), "c,".into()]
+                } else {
+                    vec![]
+                },
             }));
         }
         for format in [TransferFormat::Jsonl, TransferFormat::Csv] {
             let mut text = head(format);
-            entries.iter().for_each(|one| entry(format, one, &mut text).unwrap());
+            entries
+                .iter()
+                .for_each(|one| entry(format, one, &mut text).unwrap());
             assert_eq!(read(format, &text), entries, "{format:?}");
         }
     }

@@ -25,37 +25,79 @@ fn good(row: &Row) -> (&[u8], &[u8], &str) {
 #[test]
 fn json_values_keep_their_bytes() {
     for (line, key, value, content_type) in [
-        (r#"{"key":"a","value":"té"}"#, &b"a"[..], "té".as_bytes(), TEXT),
-        (r#"{"key":{"base64":"/w=="},"value":{"base64":"AP8="}}"#, b"\xff", b"\x00\xff", OCTETS),
-        (r#"{"key":"","value":{"a": 1.50}}"#, b"", br#"{"a": 1.50}"#, JSON),
+        (
+            r#"{"key":"a","value":"té"}"#,
+            &b"a"[..],
+            "té".as_bytes(),
+            TEXT,
+        ),
+        (
+            r#"{"key":{"base64":"/w=="},"value":{"base64":"AP8="}}"#,
+            b"\xff",
+            b"\x00\xff",
+            OCTETS,
+        ),
+        (
+            r#"{"key":"","value":{"a": 1.50}}"#,
+            b"",
+            br#"{"a": 1.50}"#,
+            JSON,
+        ),
         (r#"{"key":"a","value":[1,2]}"#, b"a", b"[1,2]", JSON),
         (r#"{"key":"a","value":null}"#, b"a", b"null", JSON),
-        (r#"{"key":"a","value":{"base64":1,"x":2}}"#, b"a", br#"{"base64":1,"x":2}"#, JSON),
-        (r#"{"key":"a","value":"\"s\"","content_type":"application/json"}"#, b"a", b"\"s\"", JSON),
-        (r#"{"key":"a","value":"x","content_type":"image/x"}"#, b"a", b"x", "image/x"),
+        (
+            r#"{"key":"a","value":{"base64":1,"x":2}}"#,
+            b"a",
+            br#"{"base64":1,"x":2}"#,
+            JSON,
+        ),
+        (
+            r#"{"key":"a","value":"\"s\"","content_type":"application/json"}"#,
+            b"a",
+            b"\"s\"",
+            JSON,
+        ),
+        (
+            r#"{"key":"a","value":"x","content_type":"image/x"}"#,
+            b"a",
+            b"x",
+            "image/x",
+        ),
     ] {
         assert_eq!(good(&jsonl(line)[0]), (key, value, content_type), "{line}");
     }
     let all = jsonl(r#"{"key":"a","value":"x","ttl_ms":5,"tags":["t"]}"#);
     let entry = all[0].entry.as_ref().unwrap();
-    assert_eq!((entry.ttl_ms, entry.tags.as_slice()), (Some(5), &["t".to_owned()][..]));
+    assert_eq!(
+        (entry.ttl_ms, entry.tags.as_slice()),
+        (Some(5), &["t".to_owned()][..])
+    );
 }
 
 #[test]
 fn bad_json_lines_say_what_is_wrong_and_where() {
     let text = "{\"key\":\"a\",\"value\":1}\n\n{\"key\":\"b\"\n{\"key\":\"c\",\"value\":2}";
     let all = jsonl(text);
-    assert_eq!(all.iter().map(|row| row.line).collect::<Vec<_>>(), [1, 3, 4]);
+    assert_eq!(
+        all.iter().map(|row| row.line).collect::<Vec<_>>(),
+        [1, 3, 4]
+    );
     assert_eq!((all[1].start.offset, all[1].end.offset), (23, 34));
     assert_eq!(all[1].entry.as_ref().unwrap_err().text, "{\"key\":\"b\"");
     for (line, part) in [
         ("{\"key\":\"a\"}", "missing field `value`"),
         ("{\"key\":\"a\",\"vlaue\":1}", "unknown field `vlaue`"),
         ("{\"key\":1,\"value\":1}", "key must be"),
-        ("{\"key\":\"a\",\"value\":{\"base64\":\"!\"}}", "base64 of value"),
+        (
+            "{\"key\":\"a\",\"value\":{\"base64\":\"!\"}}",
+            "base64 of value",
+        ),
         ("{\"key\":\"a\",\"value\":\"\\ud800\"}", "value: "),
         ("{\"key\":\"a\",\"value\":1,\"ttl_ms\":0}", "ttl_ms"),
-        ("{\"key\":\"a\",\"value\":\"{\",\"content_type\":\"application/json\"}", "no JSON"),
+        (
+            "{\"key\":\"a\",\"value\":\"{\",\"content_type\":\"application/json\"}",
+            "no JSON",
+        ),
         ("not json", "at column"),
         ("\u{0}", "at column"),
     ] {
@@ -106,9 +148,15 @@ fn bad_csv_says_what_is_wrong_and_where() {
         assert!(format!("{error:#}").contains(part), "{text}: {error:#}");
     }
     let all = csv("key,value,ttl_ms\na,1,\nb,2\nc,3,x\nd,4,\n").unwrap();
-    let whys: Vec<_> = all.iter().map(|row| row.entry.as_ref().map_err(|bad| bad.why.as_str())).collect();
+    let whys: Vec<_> = all
+        .iter()
+        .map(|row| row.entry.as_ref().map_err(|bad| bad.why.as_str()))
+        .collect();
     assert!(whys[0].is_ok() && whys[3].is_ok());
-    assert!(whys[1].as_ref().unwrap_err().contains("as many fields"), "{whys:?}");
+    assert!(
+        whys[1].as_ref().unwrap_err().contains("as many fields"),
+        "{whys:?}"
+    );
     assert!(whys[2].as_ref().unwrap_err().contains("ttl_ms"), "{whys:?}");
     assert_eq!(all[2].line, 4);
 }
