@@ -30,13 +30,6 @@ struct Inner {
     opened_at: Duration,
 }
 
-impl Drop for Inner {
-    /// Nothing may still write to the directory when its lock goes.
-    fn drop(&mut self) {
-        self.store.abandon();
-    }
-}
-
 impl Database {
     /// Opens the database in a directory, and makes it when there is none. Cost: reading the live
     /// log, which is bounded by twice the memtable budget.

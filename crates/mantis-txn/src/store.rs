@@ -272,14 +272,6 @@ impl Store {
         self.inner.sweep_once(DatabaseId::DEFAULT)
     }
 
-    /// Stops the background work where it stands and finishes nothing, as the death of the process
-    /// would: for an owner that lets go of the store without [`Self::close`]. Blocks for at most one
-    /// round of the sweep.
-    pub fn abandon(&self) {
-        let sweep = self.inner.sweep.lock().take();
-        drop(sweep);
-    }
-
     /// Refuses further commits, waits for those under way, then closes engine and log: everything
     /// acknowledged, of whatever class, is on disk when this answers. A second call does nothing.
     ///

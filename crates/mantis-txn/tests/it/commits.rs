@@ -186,7 +186,6 @@ fn a_store_that_is_dropped_without_close_leaves_nothing_running() {
     let limits = mantis_types::Limits::default();
     let store = Store::open(&env, engine, Some(log.unwrap().log), &hook, limits).unwrap();
     commit(&store, &[(1, 1)], Durability::Sync).unwrap();
-    store.abandon();
     drop(store);
     assert!(
         alive.upgrade().is_none(),
