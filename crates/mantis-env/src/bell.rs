@@ -57,17 +57,19 @@ mod tests {
 
     use super::*;
 
+    fn wait_past(bell: &Bell, count: u32) {
+        while bell.count() == count {
+            bell.wait(count);
+        }
+    }
+
     #[test]
     fn all_who_wait_are_woken_and_a_late_one_does_not_sleep() {
         let bell = Arc::new(Bell::default());
         let count = bell.count();
         let wait = |_| {
             let bell = Arc::clone(&bell);
-            std::thread::Builder::new().spawn(move || {
-                while bell.count() == count {
-                    bell.wait(count);
-                }
-            })
+            std::thread::Builder::new().spawn(move || wait_past(&bell, count))
         };
         let threads: Vec<_> = (0..4).map(wait).collect();
         bell.ring();

@@ -97,6 +97,12 @@ impl Simulation {
         self.machine.fs.set_capacity(bytes);
     }
 
+    /// Makes the next syncs of files fail as the worst systems do: EIO is answered once, readers go on
+    /// seeing what was written, a later sync succeeds, and yet it is not on disk.
+    pub fn fail_syncs(&self, count: u32) {
+        self.machine.fs.fail_syncs(count);
+    }
+
     /// A hash over every file operation, draw, task step and passing of time so far: equal for
     /// equal runs.
     #[must_use]

@@ -40,6 +40,13 @@ fn main() -> Result<(), Failure> {
             println!("{run}  = {:.2} x raw", run.rate / floor);
         }
     }
+    for class in ["none", "interval"] {
+        let dir = tempfile::tempdir_in(&base)?;
+        println!(
+            "one writer, class {class:<8} {:>9.0}/s",
+            unsynced(dir.path(), class, span)?
+        );
+    }
     println!("raw {:.0}/s", median(&mut bare));
     for (writers, ratios) in WRITERS.iter().zip(&mut ratios) {
         println!("{writers:>2} writers {:.2} x raw", median(ratios));
@@ -112,19 +119,17 @@ impl std::fmt::Display for Run {
 
 fn committers(dir: &Path, writers: usize, span: Duration) -> Result<Run, Failure> {
     let log = Log::open(&Env::real(), dir, LogOptions::default())?.log;
-    // Under load files are written ahead in the background; the run begins when the first is.
+    let next = Mutex::new(Seq::ZERO);
+    // In a log of some age a file written ahead is at hand; a young one makes it when half of its
+    // first small segment is used.
+    let filling = vec![1; 64 << 10];
     while log.stats().spares == 0 {
+        log.sync(append(&log, &next, &Prepared::new(&filling))?)?;
         std::thread::sleep(Duration::from_millis(10));
     }
-    log.rotate().or_else(|error| {
-        if log.last_seq() == Seq::ZERO {
-            Ok(())
-        } else {
-            Err(error)
-        }
-    })?;
+    log.rotate()?;
     let (stop, ops) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (next, latencies) = (Mutex::new(Seq::ZERO), Mutex::new(Vec::new()));
+    let latencies = Mutex::new(Vec::new());
     let barrier = Barrier::new(writers + 1);
     let before = log.stats();
     let cpu = cpu_time();
@@ -174,6 +179,23 @@ fn append(log: &Log, next: &Mutex<Seq>, body: &Prepared<'_>) -> Result<Seq, Fail
     *next = next.next();
     log.append(*next, body)?;
     Ok(*next)
+}
+
+/// One thread that asks for no sync.
+fn unsynced(dir: &Path, class: &str, span: Duration) -> Result<f64, Failure> {
+    let log = Log::open(&Env::real(), dir, LogOptions::default())?.log;
+    let (next, body, started) = (Mutex::new(Seq::ZERO), [3; BODY], Instant::now());
+    while started.elapsed() < span {
+        let prepared = Prepared::new(&body);
+        log.admit(BODY as u64)?;
+        let seq = append(&log, &next, &prepared)?;
+        if class == "interval" {
+            log.write(seq)?;
+        }
+    }
+    let rate = per_second(next.lock().get(), started.elapsed());
+    log.close()?;
+    Ok(rate)
 }
 
 fn per_second(count: u64, span: Duration) -> f64 {

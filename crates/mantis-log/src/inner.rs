@@ -136,6 +136,13 @@ impl Inner {
         (self.env.rng().next_u64(), capacity, spare)
     }
 
+    /// Whether half of the segment is used: time to make the next one. A store that is hardly
+    /// written to is spared the work and the space.
+    pub(crate) fn half_used(&self) -> bool {
+        let buffer = self.buffer.lock();
+        buffer.room() < buffer.end().capacity / 2
+    }
+
     fn note_buffer(&self, buffer: &Buffer) {
         self.buffered.store(buffer.bytes(), Relaxed);
         self.room.store(buffer.room(), Relaxed);

@@ -37,6 +37,8 @@ pub(crate) struct Keeper {
     /// The same for syncs.
     due: Seq,
     due_since: Duration,
+    /// The last step found nothing to do.
+    rested: bool,
     /// No more background work on files until then.
     paused_until: Duration,
 }
@@ -56,6 +58,7 @@ impl Keeper {
             seen: Seq::ZERO,
             due: Seq::ZERO,
             due_since: Duration::ZERO,
+            rested: true,
             paused_until: Duration::ZERO,
         }
     }
@@ -79,10 +82,6 @@ impl Keeper {
         if log.recycle_one()? {
             return Ok(true);
         }
-        if log.space.wants_reserve()? {
-            log.space.make_reserve()?;
-            return Ok(true);
-        }
         if let Some(making) = &mut self.making {
             let end = making.bytes.min(making.done + AHEAD_BYTES);
             let ahead = write_zeros(&*making.file, making.done, end);
@@ -92,6 +91,13 @@ impl Keeper {
             if end == making.bytes {
                 self.finish(log)?;
             }
+            return Ok(true);
+        }
+        if !log.half_used() {
+            return Ok(false);
+        }
+        if log.space.wants_reserve()? {
+            log.space.make_reserve()?;
             return Ok(true);
         }
         if log.space.count() >= SPARES_WANTED {
@@ -150,7 +156,8 @@ impl Task for Keeper {
             return Step::Idle;
         }
         let now = log.env.clock().monotonic();
-        let was_resting = log.resting.swap(false, SeqCst);
+        log.resting.store(false, SeqCst);
+        let was_resting = std::mem::take(&mut self.rested);
         let unsynced = log.durable_seq() < log.last_seq();
         if was_resting {
             (self.seen, self.due, self.due_since) = (log.last_seq(), log.last_seq(), now);
@@ -171,8 +178,10 @@ impl Task for Keeper {
             return Step::Wait(WRITE_OUT.min(log.options.interval / 2));
         }
         if log.space.is_full() || now < self.paused_until {
-            return Step::Wait(PAUSE);
+            // Nobody wakes a task that waits: new records must not lie longer for it.
+            return Step::Wait(PAUSE.min(log.options.interval / 2));
         }
+        self.rested = true;
         log.resting.store(true, SeqCst);
         // A record that came before the flag was up has not woken anybody.
         if log.durable_seq() < log.last_seq() {

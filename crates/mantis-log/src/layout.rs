@@ -13,8 +13,9 @@
 //! ```
 //!
 //! **A segment** is a header block of 4,096 bytes, then records up to its end record, each at a
-//! multiple of 8. What follows the last record is without meaning (zeros, or records of a file's
-//! former life, whose sums do not fit the new salt).
+//! multiple of 8. After the last record of each write stand eight zero bytes, if there is room. What
+//! follows them is without meaning (zeros, or records of a file's former life, whose sums do not fit
+//! the new salt).
 //!
 //! ```text
 //! header block
@@ -61,7 +62,10 @@
 //! **Recovery** reads record after record. The first that is not intact or does not follow is a torn
 //! tail if nothing says that it was durable: it stands in the last segment, not before the offset of
 //! the mark, and no later intact record header of the segment names its Seq or a later one as
-//! durable. A torn tail is overwritten with zeros. Everything else is damage.
+//! durable. A torn tail is overwritten with zeros, up to the last such header, so that it cannot come
+//! back behind a record that is appended anew. Everything else is damage. What is kept behind the mark
+//! is written again and synced before anybody sees it: after a sync that failed, the system may take
+//! for written what is not.
 
 use mantis_types::Seq;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};

@@ -150,7 +150,14 @@ fn begin(
         capacity,
     };
     let at = segment_path(dir, number).with_extension("seg.tmp");
-    let file = make_zeroed(fs, &at, capacity)?;
+    let file = match make_zeroed(fs, &at, capacity) {
+        Err(LogError::DiskFull) => {
+            let reserve = fs.remove_file(&crate::space::reserve_path(dir));
+            reserve.map_err(|_| LogError::DiskFull)?;
+            make_zeroed(fs, &at, capacity)?
+        }
+        made => made?,
+    };
     name_segment(fs, dir, header, &at, file).map_err(LogError::io("begin a segment"))
 }
 

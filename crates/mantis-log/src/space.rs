@@ -31,6 +31,10 @@ pub(crate) fn small_bytes(segment_bytes: u64) -> u64 {
     segment_bytes.clamp(2 * HEADER_BLOCK, SMALL_BYTES)
 }
 
+pub(crate) fn reserve_path(dir: &Path) -> PathBuf {
+    dir.join("reserve")
+}
+
 #[derive(Debug)]
 pub(crate) struct Space {
     fs: Arc<dyn Fs>,
@@ -88,7 +92,7 @@ impl Space {
         }
         match self
             .fs
-            .open(&self.reserve_path(), OpenMode::Read)
+            .open(&reserve_path(&self.dir), OpenMode::Read)
             .and_then(|file| file.len())
         {
             Ok(bytes) => self
@@ -165,7 +169,7 @@ impl Space {
     }
 
     pub(crate) fn make_reserve(&self) -> Result<(), LogError> {
-        make_zeroed(&*self.fs, &self.reserve_path(), self.reserve_bytes)?;
+        make_zeroed(&*self.fs, &reserve_path(&self.dir), self.reserve_bytes)?;
         self.reserve_there.store(true, SeqCst);
         Ok(())
     }
@@ -176,13 +180,9 @@ impl Space {
             return Ok(false);
         }
         self.fs
-            .remove_file(&self.reserve_path())
+            .remove_file(&reserve_path(&self.dir))
             .map_err(LogError::io("free the reserve"))?;
         Ok(true)
-    }
-
-    fn reserve_path(&self) -> PathBuf {
-        self.dir.join("reserve")
     }
 
     fn free(&self) -> Result<u64, LogError> {

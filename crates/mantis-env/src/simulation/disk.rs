@@ -55,6 +55,11 @@ impl FileNode {
         }
     }
 
+    /// What some systems do when a sync fails: what was to be written counts as written, and is not.
+    pub(super) fn forget(&mut self) {
+        self.unsynced.clear();
+    }
+
     /// Each change since the last sync is kept, dropped, or kept in some of its sectors.
     fn crash(&mut self, rng: &SeededRng) {
         for change in std::mem::take(&mut self.unsynced) {
@@ -166,6 +171,8 @@ pub(super) struct Disk {
     nodes: BTreeMap<NodeId, Node>,
     next: NodeId,
     pub(super) capacity: u64,
+    /// So many syncs of files from now on fail, and forget what they were to write.
+    pub(super) failing_syncs: u32,
 }
 
 impl Disk {
@@ -177,6 +184,7 @@ impl Disk {
             nodes,
             next: 1,
             capacity: u64::MAX,
+            failing_syncs: 0,
         }
     }
 

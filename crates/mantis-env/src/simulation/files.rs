@@ -74,6 +74,10 @@ impl SimFs {
         self.shared.state.lock().disk.capacity = bytes;
     }
 
+    pub(super) fn fail_syncs(&self, count: u32) {
+        self.shared.state.lock().disk.failing_syncs = count;
+    }
+
     fn note(&self, event: &str, path: &Path) {
         self.shared
             .trace
@@ -355,6 +359,11 @@ impl File for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with("sync", &[], &[], |disk| {
+            if disk.failing_syncs > 0 {
+                disk.failing_syncs -= 1;
+                disk.file(self.node)?.forget();
+                return Err(rustix::io::Errno::IO.into());
+            }
             disk.file(self.node)?.sync();
             Ok(())
         })

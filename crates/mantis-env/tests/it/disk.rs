@@ -182,6 +182,20 @@ fn a_kill_keeps_all_that_was_written() {
 }
 
 #[test]
+fn a_failed_sync_forgets_what_a_later_one_takes_for_written() {
+    let env = Env::simulated(1);
+    let file = env.fs().open(Path::new("/f"), OpenMode::Create).unwrap();
+    env.fs().sync_dir(Path::new("/")).unwrap();
+    env.simulation().unwrap().fail_syncs(1);
+    file.write_at(0, b"gone").unwrap();
+    assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(5));
+    file.sync_data().unwrap();
+    assert_eq!(read(&**env.fs(), Path::new("/f")), b"gone");
+    env.simulation().unwrap().crash();
+    assert_eq!(read(&**env.fs(), Path::new("/f")), b"");
+}
+
+#[test]
 fn a_full_disk_refuses_to_grow_and_takes_overwrites() {
     let env = Env::simulated(1);
     env.simulation().unwrap().set_disk_bytes(1000);

@@ -171,3 +171,30 @@ fn the_same_seed_leaves_the_same_trace() {
     }
     assert_ne!(run(1, false), run(2, false));
 }
+
+#[test]
+fn what_an_opening_has_shown_stays_even_after_a_sync_that_forgot_it() {
+    for seed in 0..20 {
+        let env = Env::simulated(seed);
+        let simulation = env.simulation().unwrap();
+        let log = open(&env, small()).unwrap().log;
+        crate::fixture::put(&log, 1, 30);
+        simulation.fail_syncs(1);
+        (31..=35).for_each(|seq| crate::fixture::append(&log, seq).unwrap());
+        assert!(log.sync(Seq::new(35)).is_err());
+        simulation.kill();
+        drop(log);
+        let log = open(&env, small()).unwrap().log;
+        assert_eq!(
+            (log.last_seq(), log.durable_seq()),
+            (Seq::new(35), Seq::new(35))
+        );
+        simulation.crash();
+        drop(log);
+        assert_eq!(
+            open(&env, small()).unwrap().log.last_seq(),
+            Seq::new(35),
+            "seed {seed}"
+        );
+    }
+}

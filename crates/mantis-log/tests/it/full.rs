@@ -70,8 +70,10 @@ fn a_disk_without_one_free_byte_keeps_the_records_queued_until_there_is_space() 
     let env = Env::simulated(1);
     let plan = FaultPlan::new();
     let log = open(&with_fs(&env, &plan), small()).unwrap().log;
+    put(&log, 1, 60);
     env.simulation().unwrap().run_tasks(1000);
-    let mut last = 0;
+    assert_eq!(log.stats().spares, 1);
+    let mut last = 60;
     // All room at hand and the reserve are used up by a caller that does not ask for admission.
     plan.limit_growth(Some(0));
     let error = loop {
@@ -122,6 +124,7 @@ fn background_work_that_fails_is_counted_and_tried_again() {
     let plan = FaultPlan::new();
     let log = open(&with_fs(&env, &plan), small()).unwrap().log;
     plan.fail_from_at("spare", OpKind::Write, 1, Fault::Eio);
+    put(&log, 1, 60);
     let simulation = env.simulation().unwrap();
     simulation.advance(std::time::Duration::from_secs(3), 1000);
     let stats = log.stats();
@@ -130,7 +133,7 @@ fn background_work_that_fails_is_counted_and_tried_again() {
         "{stats:?}"
     );
     assert!(log.poisoned().is_none());
-    put(&log, 1, 200);
+    put(&log, 61, 200);
     plan.heal();
     simulation.advance(std::time::Duration::from_secs(1), 1000);
     assert_eq!(log.stats().spares, 1);
