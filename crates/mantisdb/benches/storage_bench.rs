@@ -2,7 +2,9 @@
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BatchSize, Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 use mantisdb::{Durability, LockFreeStorage};
 
 /// Keys that are there while reads are measured.
@@ -64,25 +66,28 @@ fn writes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("put");
     group.throughput(Throughput::Elements(1));
     for (name, storage, _dir) in storages() {
-        for class in [Durability::None, Durability::Interval, Durability::Sync] {
-            if name == "memory" && class != Durability::None {
-                continue;
-            }
+        let all = [Durability::None, Durability::Interval, Durability::Sync];
+        let classes = if name == "memory" { &all[..1] } else { &all };
+        for &class in classes {
             let storage = storage.clone().with_durability(class);
-            let mut number = 0;
-            group.bench_function(BenchmarkId::new(name, class), |bencher| {
-                bencher.iter_batched(
-                    || {
-                        number = (number + 7919) % KEYS;
-                        (key(number), VALUE.to_vec())
-                    },
-                    |(key, value)| storage.put(key, value).expect("there is room for it"),
-                    BatchSize::SmallInput,
-                );
-            });
+            let id = BenchmarkId::new(name, class);
+            group.bench_function(id, |bencher| put_spread(bencher, &storage));
         }
     }
     group.finish();
+}
+
+fn put_spread(bencher: &mut Bencher<'_>, storage: &LockFreeStorage) {
+    let mut number = 0;
+    let pair = || {
+        number = (number + 7919) % KEYS;
+        (key(number), VALUE.to_vec())
+    };
+    bencher.iter_batched(
+        pair,
+        |(key, value)| storage.put(key, value).expect("there is room for it"),
+        BatchSize::SmallInput,
+    );
 }
 
 criterion_group!(benches, reads, scans, writes);

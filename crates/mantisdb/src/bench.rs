@@ -37,7 +37,7 @@ struct Size {
 impl Size {
     const fn of(stress: Stress) -> Self {
         let (keys, synced) = match stress {
-            Stress::Light => (100_000, 20_000),
+            Stress::Light => (30_000, 6_000),
             Stress::Medium => (1_000_000, 100_000),
             Stress::Heavy => (5_000_000, 500_000),
             // 1 KiB each: sixteen times the memory that the store may use.

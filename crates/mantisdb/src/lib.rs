@@ -22,7 +22,7 @@
 //! a home of tables and documents.
 //!
 //! Its limits are those of [`Limits`]: by default keys of 32 KiB, values of 32 MiB, batches of
-//! 10,000 operations and 64 MiB.
+//! 10,000 operations and 40 MiB.
 
 mod entry;
 mod storage;

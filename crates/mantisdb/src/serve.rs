@@ -14,7 +14,8 @@ use mantis_http::{
     TlsFiles,
 };
 use mantis_session::{Database, DatabaseOptions, LogSettings, SessionError};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Measure, ServeArgs};
@@ -39,6 +40,8 @@ pub(crate) fn run(arguments: &ServeArgs) -> Outcome {
     }
     let inputs = arguments.inputs();
     let loaded = config::load(&inputs)?;
+    // Libraries make files as well: nothing that we make is for others.
+    umask(Mode::RWXG | Mode::RWXO);
     let env = Env::real();
     let level = logging::start(&env, &loaded.settings.logging)?;
     loaded
@@ -166,13 +169,19 @@ async fn bind(
 /// The part of the settings that a running server takes over.
 fn http_settings(loaded: &Loaded, kept_token: Option<&str>) -> HttpSettings {
     let Settings {
-        server, security, ..
+        server,
+        security,
+        logging,
+        ..
     } = &loaded.settings;
     let mut credentials = config::credentials(loaded.profile, security);
-    credentials.admin_token = credentials.admin_token.or(kept_token.map(str::to_owned));
+    credentials.admin_token = credentials
+        .admin_token
+        .or_else(|| kept_token.map(str::to_owned));
     HttpSettings {
         body_bytes_max: usize::try_from(server.max_body_size.0).unwrap_or(usize::MAX),
         request_timeout: server.request_timeout,
+        slow_after: Some(logging.slow_query_threshold).filter(|after| !after.is_zero()),
         durability: config::default_durability(&loaded.settings),
         credentials,
         rate_limit: security.rate_limit,

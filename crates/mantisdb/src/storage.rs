@@ -211,7 +211,7 @@ impl LockFreeStorage {
     /// dropped.
     pub fn scan_prefix(&self, prefix: impl Into<Bytes>) -> ScanPrefix {
         match self.session.scan(&prefix.into()) {
-            Ok(scan) => ScanPrefix(Rows::Entries(scan)),
+            Ok(scan) => ScanPrefix(Rows::Entries(Box::new(scan))),
             Err(error) => ScanPrefix(Rows::Refused(Some(error))),
         }
     }
@@ -276,7 +276,7 @@ pub struct ScanPrefix(Rows);
 
 #[derive(Debug)]
 enum Rows {
-    Entries(EntryScan),
+    Entries(Box<EntryScan>),
     /// It could not begin; said once.
     Refused(Option<SessionError>),
 }

@@ -310,7 +310,7 @@ impl Worker {
         let key = Load::key(number);
         let reads = match self.work {
             Work::GetInOrder | Work::GetAnywhere => true,
-            Work::Mixed => at % 2 == 0,
+            Work::Mixed => at.is_multiple_of(2),
             _ => false,
         };
         if reads {

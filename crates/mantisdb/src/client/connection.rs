@@ -276,11 +276,12 @@ fn base_url(host: &str) -> Result<String, Failure> {
             "{host:?} is no address: say http://HOST:PORT"
         )));
     }
-    let port = uri.port_u16().unwrap_or(if host.contains("://") {
+    let usual = if host.contains("://") {
         default_port(scheme)
     } else {
         8080
-    });
+    };
+    let port = uri.port_u16().unwrap_or(usual);
     let host = uri.host().unwrap_or_default();
     Ok(format!("{scheme}://{host}:{port}"))
 }

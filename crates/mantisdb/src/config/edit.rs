@@ -88,7 +88,7 @@ fn edit_lines(text: &str, edit: &Edit) -> String {
             lines.splice(i..end, new);
         }
         None => {
-            let last = block.clone().rev().find(|&i| is_content(&lines[i]));
+            let last = block.rev().find(|&i| is_content(&lines[i]));
             let after = last.map_or(at + 1, |i| i + 1);
             lines.splice(after..after, new);
         }

@@ -192,7 +192,7 @@ settings! {
         /// most operations in a batch
         batch_ops_max: usize = "10000", Restart;
         /// most bytes of one commit
-        batch_bytes_max: Bytes = "64MB", Restart;
+        batch_bytes_max: Bytes = "40MB", Restart;
         /// keys on a page of a list that asks for no number
         list_limit_default: usize = "100", Restart;
         /// most keys on a page of a list

@@ -297,9 +297,8 @@ impl Reader {
             if OTHER_VARIABLES.contains(&name) {
                 continue;
             }
-            let (path, value, source) = match self.variable(variable, name, value) {
-                Some(found) => found,
-                None => continue,
+            let Some((path, value, source)) = self.variable(variable, name, value) else {
+                continue;
             };
             let earlier = given.insert(path.clone(), (variable.clone(), value.clone()));
             if let Some((other, _)) = earlier.filter(|(_, earlier)| *earlier != value) {

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::edit::{self, Edit};
 use super::keys::{self, Change, KEYS, Key};
 use super::layers::{self, Inputs, Loaded, Problem};
-use super::{nearest, show};
+use super::nearest::nearest;
+use super::show;
 
 /// Largest configuration file that is read or written.
 const FILE_BYTES_MAX: usize = 1 << 20;
@@ -209,7 +210,7 @@ fn edit(
         ));
     }
     let Some(key) = keys::key(&path) else {
-        let near = nearest::nearest(&path, KEYS.iter().map(|key| key.path));
+        let near = nearest(&path, KEYS.iter().map(|key| key.path));
         let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
         return Err(format!("unknown key {path}{hint}"));
     };

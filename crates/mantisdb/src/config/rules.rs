@@ -171,6 +171,11 @@ fn memory(found: &mut Found, settings: &Settings) {
     if limits.max_value_size.0 > database.buffer_size.0 / 2 {
         found.refuse("limits.max_value_size must be at most half of database.buffer_size");
     }
+    if limits.batch_bytes_max.0 > database.buffer_size.0 / 4 * 3 {
+        found.refuse(
+            "limits.batch_bytes_max must be at most three quarters of database.buffer_size",
+        );
+    }
     if limits.batch_bytes_max < limits.max_value_size {
         found.refuse("limits.batch_bytes_max must be at least limits.max_value_size");
     }

@@ -156,7 +156,7 @@ impl Setting for Duration {
 
     fn json(&self) -> Value {
         let ms = self.as_millis();
-        Value::from(if ms % 1000 == 0 {
+        Value::from(if ms.is_multiple_of(1000) {
             format!("{}s", ms / 1000)
         } else {
             format!("{ms}ms")
@@ -385,9 +385,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check<T: Setting>(text: &str, json: Result<Value, ()>) {
+    fn check<T: Setting>(text: &str, json: &Result<Value, ()>) {
         assert_eq!(
-            T::parse(text).map(|v| v.json()).map_err(|_| ()),
+            &T::parse(text).map(|v| v.json()).map_err(|_| ()),
             json,
             "{text:?}"
         );
@@ -404,7 +404,7 @@ mod tests {
             ("2gb", 2 << 30),
             ("1TiB", 1 << 40),
         ] {
-            check::<Bytes>(text, Ok(bytes.into()));
+            check::<Bytes>(text, &Ok(bytes.into()));
         }
         for text in [
             "",
@@ -415,7 +415,7 @@ mod tests {
             "99999999999TB",
             "1e9",
         ] {
-            check::<Bytes>(text, Err(()));
+            check::<Bytes>(text, &Err(()));
         }
     }
 
@@ -430,10 +430,10 @@ mod tests {
             ("7d", "604800s"),
             ("0", "0s"),
         ] {
-            check::<Duration>(text, Ok(shown.into()));
+            check::<Duration>(text, &Ok(shown.into()));
         }
         for text in ["", "s", "-3s", "1.5h", "3 fortnights", "99999999999999999d"] {
-            check::<Duration>(text, Err(()));
+            check::<Duration>(text, &Err(()));
         }
     }
 
@@ -444,20 +444,20 @@ mod tests {
         assert!(!shown.contains("s3cr3t"), "{shown}");
         let list = Vec::<Secret>::parse("a1,b2").unwrap();
         assert_eq!(list.json(), serde_json::json!([MASKED, MASKED]));
-        check::<Secret>("has blank", Err(()));
-        check::<Secret>("line\nbreak", Err(()));
+        check::<Secret>("has blank", &Err(()));
+        check::<Secret>("line\nbreak", &Err(()));
     }
 
     #[test]
     fn words_lists_and_ports_refuse_what_they_do_not_know() {
-        check::<Level>("info", Ok("info".into()));
-        check::<Level>("INFO", Err(()));
-        check::<Option<AnonymousRole>>("", Ok(Value::Null));
-        check::<Option<AnonymousRole>>("root", Err(()));
-        check::<Vec<String>>("a, b,,c", Ok(serde_json::json!(["a", "b", "c"])));
-        check::<Port>("65535", Ok(65535.into()));
-        check::<Port>("65536", Err(()));
-        check::<Port>("off", Err(()));
-        check::<bool>("maybe", Err(()));
+        check::<Level>("info", &Ok("info".into()));
+        check::<Level>("INFO", &Err(()));
+        check::<Option<AnonymousRole>>("", &Ok(Value::Null));
+        check::<Option<AnonymousRole>>("root", &Err(()));
+        check::<Vec<String>>("a, b,,c", &Ok(serde_json::json!(["a", "b", "c"])));
+        check::<Port>("65535", &Ok(65535.into()));
+        check::<Port>("65536", &Err(()));
+        check::<Port>("off", &Err(()));
+        check::<bool>("maybe", &Err(()));
     }
 }

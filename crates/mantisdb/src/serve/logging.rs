@@ -34,15 +34,15 @@ impl LogLevel {
 ///
 /// # Errors
 /// When the file cannot be opened, or a log runs already.
-pub(crate) fn start(env: &Env, settings: &LoggingSettings) -> anyhow::Result<LogLevel> {
-    let (filter, handle) = reload::Layer::new(filter(settings.level));
-    let sink = Sink::open(env, settings)?;
+pub(crate) fn start(env: &Env, logging: &LoggingSettings) -> anyhow::Result<LogLevel> {
+    let (filter, handle) = reload::Layer::new(filter(logging.level));
+    let sink = Sink::open(env, logging)?;
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(sink);
-    match settings.format {
+    match logging.format {
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
         LogFormat::Text => {
-            let to_terminal = settings.output == LogOutput::Stderr && is_terminal();
+            let to_terminal = logging.output == LogOutput::Stderr && is_terminal();
             registry.with(lines.with_ansi(to_terminal)).try_init()
         }
     }
@@ -70,12 +70,12 @@ enum Sink {
 }
 
 impl Sink {
-    fn open(env: &Env, settings: &LoggingSettings) -> anyhow::Result<Self> {
-        match (settings.output, &settings.file_path) {
+    fn open(env: &Env, logging: &LoggingSettings) -> anyhow::Result<Self> {
+        match (logging.output, &logging.file_path) {
             (LogOutput::Stderr, _) => Ok(Self::Stderr),
             (LogOutput::Stdout, _) => Ok(Self::Stdout),
             (LogOutput::File, Some(path)) => {
-                let file = RotatedFile::open(env, path, settings);
+                let file = RotatedFile::open(env, path, logging);
                 let file =
                     file.with_context(|| format!("cannot write the log to {}", path.display()))?;
                 Ok(Self::File(Arc::new(Mutex::new(file))))
@@ -125,16 +125,16 @@ struct RotatedFile {
 }
 
 impl RotatedFile {
-    fn open(env: &Env, path: &Path, settings: &LoggingSettings) -> io::Result<Self> {
+    fn open(env: &Env, path: &Path, logging: &LoggingSettings) -> io::Result<Self> {
         let file = append_to(path)?;
         Ok(Self {
             env: env.clone(),
             path: path.to_owned(),
             bytes: file.metadata()?.len(),
             file,
-            bytes_max: settings.max_size.0,
-            backups_max: settings.max_backups,
-            age_max: settings.max_age,
+            bytes_max: logging.max_size.0,
+            backups_max: logging.max_backups,
+            age_max: logging.max_age,
         })
     }
 

@@ -65,7 +65,9 @@ fn json_value(entry: &Entry) -> (String, &'static str) {
 fn stands_for_itself(json: &str) -> bool {
     let wrapped =
         || serde_json::from_str::<Value>(json).is_ok_and(|value| value.get("base64").is_some());
-    !json.starts_with('"') && !json.contains(['\n', '\r']) && !(json.starts_with('{') && wrapped())
+    let is_text = json.starts_with('"');
+    let is_wrapped = json.starts_with('{') && wrapped();
+    !is_text && !is_wrapped && !json.contains(['\n', '\r'])
 }
 
 fn csv_row(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {

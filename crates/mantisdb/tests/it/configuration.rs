@@ -188,7 +188,7 @@ fn put_config_applies_persists_and_says_what_waits() {
     let put = |body: serde_json::Value| {
         server.request("PUT", "/api/config", Some(token.trim()), &body.to_string())
     };
-    let change = json!({"logging": {"level": "warn"}, "server": {"max_body_size": "12"}, "database": {"cache_size": "1GB"}});
+    let change = json!({"logging": {"level": "warn"}, "server": {"max_body_size": "300"}, "database": {"cache_size": "1GB"}});
     let (status, answer) = put(change);
     assert_eq!(status, 200, "{answer}");
     assert_eq!(
@@ -198,14 +198,10 @@ fn put_config_applies_persists_and_says_what_waits() {
     assert_eq!(answer["restart_required"], json!(["database.cache_size"]));
     assert_eq!(
         place.read("mantisdb.yaml"),
-        "# ours\nlogging:\n  level: \"warn\"\ndatabase:\n  cache_size: \"1GB\"\nserver:\n  max_body_size: \"12\"\n"
+        "# ours\nlogging:\n  level: \"warn\"\ndatabase:\n  cache_size: \"1GB\"\nserver:\n  max_body_size: \"300\"\n"
     );
-    assert_eq!(
-        server
-            .request("PUT", "/api/v1/kv/k", None, "{\"value\":\"long enough\"}")
-            .0,
-        413
-    );
+    let long = json!({ "value": "x".repeat(300) }).to_string();
+    assert_eq!(server.request("PUT", "/api/v1/kv/k", None, &long).0, 413);
     for (body, part) in [
         (json!({"logging": {"levle": "info"}}), "logging.level"),
         (json!({"logging": {"level": "loud"}}), "one of"),

@@ -19,6 +19,19 @@ fn filled() -> Place {
     place
 }
 
+/// Where in the log these bytes stand.
+fn place_of(place: &Place, bytes: &[u8]) -> (PathBuf, usize) {
+    let files = std::fs::read_dir(place.path("data/store/log")).unwrap();
+    let found = files.map(|entry| entry.unwrap().path()).find_map(|path| {
+        let content = std::fs::read(&path).unwrap();
+        let at = content
+            .windows(bytes.len())
+            .position(|window| window == bytes)?;
+        Some((path, at))
+    });
+    found.unwrap()
+}
+
 fn largest(place: &Place, dir: &str) -> PathBuf {
     let mut dirs = vec![place.path(dir)];
     let mut files = Vec::new();
@@ -105,12 +118,7 @@ fn a_flipped_bit_in_the_log_is_found_and_repaired() {
         server.put(&format!("k{number:02}"), &"v".repeat(100));
     }
     server.kill();
-    let segment = largest(&place, "data/store/log");
-    let bytes = std::fs::read(&segment).unwrap();
-    let at = bytes
-        .windows(3)
-        .position(|window| window == b"k20")
-        .unwrap();
+    let (segment, at) = place_of(&place, b"k20");
     flip_bit(&segment, at);
     let started = place.run(&["serve", "--port", "0", "--data-dir", "data"]);
     assert!(started.refused(1).contains("damaged"), "{started:?}");

@@ -16,69 +16,69 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory of a test's own, in which the program runs.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     dir: TempDir,
 }
 
 /// A command that has ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub out: Vec<u8>,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: Vec<u8>,
+    pub(crate) err: String,
 }
 
 impl Ended {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.out).unwrap()
     }
 
     /// Its output, when it succeeded.
     #[track_caller]
-    pub fn ok(&self) -> &str {
+    pub(crate) fn ok(&self) -> &str {
         assert_eq!(self.code, 0, "{self:?}");
         self.text()
     }
 
     /// Its complaints, when it ended with this code.
     #[track_caller]
-    pub fn refused(&self, code: i32) -> &str {
+    pub(crate) fn refused(&self, code: i32) -> &str {
         assert_eq!(self.code, code, "{self:?}");
         &self.err
     }
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
         }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), content).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
     /// The program in this directory, without any setting from outside.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mantisdb"));
         command.current_dir(self.dir.path()).env_clear();
         command
     }
 
-    pub fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Ended {
         self.run_with(arguments, &[], b"")
     }
 
-    pub fn run_with(
+    pub(crate) fn run_with(
         &self,
         arguments: &[impl AsRef<OsStr>],
         environment: &[(&str, &str)],
@@ -102,11 +102,11 @@ impl Place {
     }
 
     /// A server over `data` that is ready.
-    pub fn serve(&self) -> Server {
+    pub(crate) fn serve(&self) -> Server {
         self.serve_with(&[], &[])
     }
 
-    pub fn serve_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+    pub(crate) fn serve_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
         let mut command = self.command();
         command
             .args(["serve", "--port", "0", "--data-dir", "data"])
@@ -118,9 +118,9 @@ impl Place {
 
 /// A server that runs. Dropping it kills it.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub url: String,
+    pub(crate) url: String,
     log: Receiver<String>,
 }
 
@@ -146,25 +146,32 @@ impl Server {
         Pid::from_child(&self.child)
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
 
     /// Dies on the spot, as by a power cut of the process.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Ends by a signal; answers the exit code.
-    pub fn end_by(mut self, signal: Signal) -> Option<i32> {
+    pub(crate) fn end_by(mut self, signal: Signal) -> Option<i32> {
         self.signal(signal);
         self.child.wait().unwrap().code()
     }
 
+    /// Ends it cleanly; answers what it has logged since the last wait.
+    pub(crate) fn end_and_read_log(mut self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.log.iter().collect()
+    }
+
     /// Waits for a line of the log that holds `part`.
     #[track_caller]
-    pub fn wait_for_log(&self, part: &str) -> String {
+    pub(crate) fn wait_for_log(&self, part: &str) -> String {
         let mut seen = Vec::new();
         while let Ok(line) = self.log.recv_timeout(PATIENCE) {
             if line.contains(part) {
@@ -176,16 +183,21 @@ impl Server {
     }
 
     /// Runs a client's verb against it.
-    pub fn client(&self, place: &Place, arguments: &[impl AsRef<OsStr>]) -> Ended {
+    pub(crate) fn client(&self, place: &Place, arguments: &[impl AsRef<OsStr>]) -> Ended {
         place.run_with(arguments, &[("MANTIS_URL", &self.url)], b"")
     }
 
-    pub fn client_with_input(&self, place: &Place, arguments: &[&str], input: &[u8]) -> Ended {
+    pub(crate) fn client_with_input(
+        &self,
+        place: &Place,
+        arguments: &[&str],
+        input: &[u8],
+    ) -> Ended {
         place.run_with(arguments, &[("MANTIS_URL", &self.url)], input)
     }
 
     /// One request; answers status and body.
-    pub fn request(
+    pub(crate) fn request(
         &self,
         method: &str,
         path: &str,
@@ -211,13 +223,13 @@ impl Server {
         )
     }
 
-    pub fn put(&self, key: &str, value: &str) {
+    pub(crate) fn put(&self, key: &str, value: &str) {
         let body = serde_json::json!({ "value": value }).to_string();
         let (status, answer) = self.request("PUT", &format!("/api/v1/kv/{key}"), None, &body);
         assert_eq!(status, 200, "{answer}");
     }
 
-    pub fn get(&self, key: &str) -> Option<String> {
+    pub(crate) fn get(&self, key: &str) -> Option<String> {
         let path = format!("/api/v1/kv/{key}?format=string");
         let (status, answer) = self.request("GET", &path, None, "");
         (status == 200).then(|| answer["data"]["value"].as_str().unwrap().to_owned())
@@ -250,7 +262,7 @@ fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 /// Flips one bit in the middle of a file.
-pub fn flip_bit(path: &Path, at: usize) {
+pub(crate) fn flip_bit(path: &Path, at: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[at] ^= 1;
     std::fs::write(path, bytes).unwrap();

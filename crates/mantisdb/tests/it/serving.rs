@@ -75,9 +75,7 @@ fn files_are_for_their_owner_only() {
                 dirs.push(path);
             } else {
                 files += 1;
-                // Those of the table library have its own mode; the directory keeps others out.
-                let ours = !path.starts_with(place.path("data/store/tables"));
-                assert!(!ours || mode(&path) == 0o600, "{}", path.display());
+                assert_eq!(mode(&path), 0o600, "{}", path.display());
             }
         }
     }
@@ -137,5 +135,34 @@ fn log_lines_go_to_the_file_that_is_named() {
     assert!(
         !log.contains(place.read("data/admin_token").trim()),
         "a log is no place for tokens"
+    );
+}
+
+#[test]
+fn slow_requests_are_said() {
+    let place = Place::new();
+    let server = place.serve_with(
+        &["--log-level", "warn"],
+        &[("MANTIS_SLOW_QUERY_THRESHOLD", "0")],
+    );
+    server.put("k", "v");
+    let log = server.end_and_read_log();
+    assert!(
+        log.iter().all(|line| !line.contains("slow request")),
+        "{log:?}"
+    );
+    let server = place.serve_with(
+        &["--log-level", "warn"],
+        &[("MANTIS_SLOW_QUERY_THRESHOLD", "1ms")],
+    );
+    let body = serde_json::json!({ "value": "v".repeat(5 << 20) }).to_string();
+    assert_eq!(
+        server.request("PUT", "/api/v1/kv/large", None, &body).0,
+        200
+    );
+    let line = server.wait_for_log("slow request");
+    assert!(
+        line.contains("/api/v1/kv/{*key}") && !line.contains("large"),
+        "{line}"
     );
 }

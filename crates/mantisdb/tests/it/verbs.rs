@@ -58,7 +58,7 @@ fn json_is_checked_and_stored_digit_by_digit() {
     let shown: serde_json::Value =
         serde_json::from_str(run(&["inspect", "kv", "j", "-o", "json"]).ok()).unwrap();
     assert_eq!(shown["content_type"], "application/json");
-    assert_eq!(shown["size_bytes"], 20);
+    assert_eq!(shown["size_bytes"], 19);
 }
 
 #[test]
