@@ -22,7 +22,7 @@ use crate::{
 
 mod collector;
 
-use collector::Collector;
+use collector::{Collector, Needed};
 
 /// Obsolete versions that are never worth a collection.
 const GARBAGE_MIN: u64 = 1024;
@@ -49,6 +49,10 @@ pub(crate) struct Shared {
     options: MemoryOptions,
     /// Versions that a newer one, or nothing at all, has made obsolete since they were counted.
     garbage: AtomicU64,
+    /// Obsolete versions that the last walk left, because snapshots still see them.
+    held: AtomicU64,
+    /// The snapshots that the last walk found, as a hash.
+    walked: AtomicU64,
     dropped: AtomicU64,
     closed: AtomicBool,
     collector: Collector,
@@ -71,6 +75,8 @@ impl MemoryEngine {
             horizon: Horizon::new(Seq::ZERO),
             options,
             garbage: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            walked: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             collector: Collector::new(),
@@ -98,21 +104,17 @@ impl Task for Collection {
         if !under_way && !self.shared.collection_is_due() {
             return Step::Wait(PAUSE);
         }
-        self.shared.collector.step(&self.shared);
-        Step::Again
+        let ended = self.shared.collector.step(&self.shared);
+        if ended { Step::Wait(PAUSE) } else { Step::Again }
     }
 }
 
 impl Shared {
-    /// What every snapshot, held or to come, sees: older versions than the newest below it are
-    /// obsolete.
-    fn floor(&self) -> Seq {
+    /// What snapshots see, held ones and those to come.
+    fn needed(&self) -> Needed {
         // The horizon first: a snapshot taken after this line is at it or later.
-        let visible = self.horizon.get();
-        self.view
-            .registry
-            .oldest()
-            .map_or(visible, |oldest| oldest.min(visible))
+        let visible = self.horizon.get().get();
+        Needed { visible, held: self.view.registry.held() }
     }
 
     fn note(&self, version: &VersionEntry<'_>) {
@@ -129,7 +131,14 @@ impl Shared {
     fn collection_is_due(&self) -> bool {
         let live = self.memtable.versions.len() as u64;
         let share = live / self.options.garbage_share.max(1);
-        self.garbage.load(Relaxed) >= share.max(GARBAGE_MIN)
+        let worth_it = share.max(GARBAGE_MIN);
+        self.garbage.load(Relaxed) >= worth_it || self.held_are_free(worth_it)
+    }
+
+    /// Whether so many versions were left by the last walk, and other snapshots are held by now.
+    fn held_are_free(&self, count: u64) -> bool {
+        let changed = || self.needed().fingerprint() != self.walked.load(Relaxed);
+        self.held.load(Relaxed) >= count && changed()
     }
 
     fn collect_all(&self) {
@@ -146,6 +155,9 @@ impl Engine for MemoryEngine {
         let max = shared.options.memory_bytes_max;
         if shared.memtable.bytes().saturating_add(bytes) <= max {
             return Ok(());
+        }
+        if shared.garbage.load(Relaxed) == 0 && !shared.held_are_free(1) {
+            return Err(EngineError::MemoryFull { max });
         }
         shared.collect_all();
         if shared.memtable.bytes().saturating_add(bytes) <= max {

@@ -18,7 +18,8 @@ pub struct MemoryBudget {
     pub memtables_bytes_max: u64,
     /// Capacity of the block cache in bytes.
     pub block_cache_bytes: u64,
-    /// Capacity of the row cache in bytes.
+    /// Capacity of the row cache in bytes. 512 KiB of it are marks of recent writes; with less than
+    /// that there is no row cache.
     pub row_cache_bytes: u64,
 }
 
@@ -63,6 +64,9 @@ pub struct LsmOptions {
     /// Bytes of table files that old snapshots alone may hold; beyond, the oldest of them end with
     /// `SnapshotTooOld`. Default 8 GiB.
     pub pinned_disk_bytes_max: u64,
+    /// How long a snapshot may hold what others have replaced before those limits end it. Meanwhile
+    /// writers are held back instead. Default 2 s.
+    pub snapshot_grace: Duration,
     /// How long a writer is held back at most before it is told `Stalled`. Default 30 s.
     pub stall_wait_max: Duration,
     /// Runs in level 0 from which writers are slowed down. Default 12.
@@ -104,6 +108,7 @@ impl LsmOptions {
             free_bytes_min: 64 << 20,
             pinned_memory_bytes_max: memory.memtables_bytes_max / 4 * 3,
             pinned_disk_bytes_max: 8 << 30,
+            snapshot_grace: Duration::from_secs(2),
             stall_wait_max: Duration::from_secs(30),
             level0_runs_soft: 12,
             level0_runs_hard: 32,

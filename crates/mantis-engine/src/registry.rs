@@ -84,6 +84,18 @@ impl Registry {
         oldest.min().map(Seq::new)
     }
 
+    /// The Seqs of all held snapshots, ascending. What [`Self::oldest`] says about those being taken
+    /// holds here, too.
+    pub(crate) fn held(&self) -> Vec<u64> {
+        let mut held = Vec::new();
+        for part in &self.shards {
+            held.extend(part.lock().seqs.iter().copied().filter(|seq| *seq != FREE));
+        }
+        held.sort_unstable();
+        held.dedup();
+        held
+    }
+
     pub(crate) fn len(&self) -> usize {
         let held = self.shards.iter().map(|part| {
             let part = part.lock();

@@ -27,7 +27,8 @@ type OwnedBound = Bound<Vec<u8>>;
 
 /// The records of a range at a snapshot, in key order. It owns its snapshot; nothing is read before
 /// the first row is asked for, then rows are read in batches of growing size. Between batches it
-/// holds no memtable node, but blocks of the tables that it stands on.
+/// holds no memtable node, but the tables that it stands on: their files stay on disk until it goes
+/// on or is dropped, even when its snapshot has been ended meanwhile.
 pub struct Scan {
     snapshot: Snapshot,
     /// What is left of the range.

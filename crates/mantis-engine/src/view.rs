@@ -147,10 +147,12 @@ impl CurrentView {
         horizon: &Horizon,
         read: impl FnOnce(&View, Seq) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        let held = self.held.load();
-        match &*held.view.load() {
-            Some(view) => read(view, horizon.get().min(view.active.last())),
-            None => Err(EngineError::SnapshotTooOld),
+        loop {
+            let held = self.held.load();
+            // As in `load`.
+            if let Some(view) = &*held.view.load() {
+                return read(view, horizon.get().min(view.active.last()));
+            }
         }
     }
 

@@ -76,14 +76,12 @@ impl Shared {
         merged
     }
 
-    /// Adds up the tables that this compaction made: those with new ids that no flush has put on
-    /// top as a run of its own.
+    /// Adds up the tables that this compaction made: new ones that are not in level 0, where
+    /// flushes put theirs meanwhile.
     fn count_new_tables(&self, first_id: u64) {
         if let Ok(tables) = self.store.current() {
-            let made = tables.files.iter().filter(|file| file.id >= first_id);
-            self.counts
-                .compacted_bytes
-                .fetch_add(made.map(|file| file.bytes).sum(), Relaxed);
+            let made = tables.files.iter().filter(|file| file.id >= first_id && file.level > 0);
+            self.counts.compacted_bytes.fetch_add(made.map(|file| file.bytes).sum(), Relaxed);
         }
     }
 }

@@ -49,6 +49,7 @@ impl Flusher {
         if now.saturating_sub(self.looked_at_disk) >= pause {
             self.looked_at_disk = now;
             self.shared.remove_partial_files();
+            self.shared.account_pinned();
             self.shared.look_at_free_space();
         }
     }

@@ -1,11 +1,12 @@
 //! What only old snapshots hold, and the limit on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{
     AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -22,11 +23,15 @@ pub(super) struct Pinned {
     ended: AtomicU64,
 }
 
-struct Retired(Weak<HeldView>);
+struct Retired {
+    view: Weak<HeldView>,
+    /// When it was replaced, on the monotonic clock.
+    at: Duration,
+}
 
 impl std::fmt::Debug for Retired {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Retired({} holders)", self.0.strong_count())
+        write!(f, "Retired({} holders)", self.view.strong_count())
     }
 }
 
@@ -35,31 +40,34 @@ impl Pinned {
         Self::default()
     }
 
-    pub(super) fn retire(&self, view: &Arc<HeldView>) {
+    pub(super) fn retire(&self, view: &Arc<HeldView>, now: Duration) {
         let mut retired = self.retired.lock();
-        retired.retain(|r| r.0.strong_count() > 0);
-        retired.push(Retired(Arc::downgrade(view)));
+        retired.retain(|r| r.view.strong_count() > 0);
+        retired.push(Retired { view: Arc::downgrade(view), at: now });
     }
 
     /// Counts what is held beside the current view; ends the oldest views while it is too much.
-    pub(super) fn account(&self, current: &View, options: &LsmOptions) {
+    pub(super) fn account(&self, current: &View, options: &LsmOptions, now: Duration) {
         let mut retired = self.retired.lock();
-        retired.retain(|r| r.0.strong_count() > 0);
-        let mut held: Vec<Arc<HeldView>> = retired.iter().filter_map(|r| r.0.upgrade()).collect();
+        retired.retain(|r| r.view.strong_count() > 0);
+        let held = retired.iter().filter_map(|r| Some((r.view.upgrade()?, r.at)));
+        let mut held: VecDeque<(Arc<HeldView>, Duration)> = held.collect();
         loop {
-            let views = held.iter().filter_map(|h| h.load());
+            let views = held.iter().filter_map(|(view, _)| view.load());
             let (memory, disk) = beside(current, views);
             self.memory_bytes.store(memory, SeqCst);
             self.disk_bytes.store(disk, SeqCst);
-            let fits =
-                memory <= options.pinned_memory_bytes_max && disk <= options.pinned_disk_bytes_max;
-            if fits || held.is_empty() {
-                return;
-            }
-            let oldest = held.remove(0);
-            if oldest.load().is_some() {
-                oldest.end();
-                self.ended.fetch_add(1, Relaxed);
+            let fits = memory <= options.pinned_memory_bytes_max
+                && disk <= options.pinned_disk_bytes_max;
+            let old = |at: Duration| now.saturating_sub(at) >= options.snapshot_grace;
+            match held.pop_front() {
+                Some((oldest, at)) if !fits && old(at) => {
+                    if oldest.load().is_some() {
+                        oldest.end();
+                        self.ended.fetch_add(1, Relaxed);
+                    }
+                }
+                _ => return,
             }
         }
     }
@@ -67,7 +75,7 @@ impl Pinned {
     /// Tables that held views may still read.
     pub(super) fn tables(&self) -> BTreeSet<u64> {
         let retired = self.retired.lock();
-        let views = retired.iter().filter_map(|r| r.0.upgrade()?.load());
+        let views = retired.iter().filter_map(|r| r.view.upgrade()?.load());
         views
             .flat_map(|view| files(&view))
             .map(|(id, _)| id)

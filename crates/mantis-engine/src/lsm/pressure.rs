@@ -122,7 +122,8 @@ impl Shared {
         if self.pressure.disk_is_full() {
             return Err(EngineError::DiskFull);
         }
-        let max = self.options.memory.memtables_bytes_max / 2;
+        // Room for a value of half the budget with its framing.
+        let max = self.options.memory.memtables_bytes_max / 4 * 3;
         if bytes > max {
             return Err(EngineError::CommitTooLarge { bytes, max });
         }
@@ -179,6 +180,7 @@ impl Shared {
         let answer = loop {
             self.wake_flusher();
             self.wake_compactor();
+            self.account_pinned();
             {
                 let mut waiting = self.pressure.waiting.lock();
                 if self.behind() >= 1.0 {

@@ -204,17 +204,24 @@ impl Shared {
         self.replace_view(view);
         drop(changing);
         drop(refreshing);
-        self.pinned.account(&self.view.load(), &self.options);
+        self.account_pinned();
         self.look_at_level0();
         self.pressure.progress();
         Ok(())
+    }
+
+    /// Counts what old snapshots hold, and ends those that have held too much for too long.
+    pub(super) fn account_pinned(&self) {
+        let now = self.env.clock().monotonic();
+        self.pinned.account(&self.view.load(), &self.options, now);
     }
 
     /// The caller holds `changing_view`.
     fn replace_view(&self, view: View) {
         let sealed_bytes = view.sealed.iter().map(|memtable| memtable.bytes()).sum();
         self.pressure.set_sealed(sealed_bytes);
-        self.pinned.retire(&self.view.store(view));
+        let now = self.env.clock().monotonic();
+        self.pinned.retire(&self.view.store(view), now);
     }
 
     pub(super) fn active_bytes(&self) -> u64 {
@@ -267,7 +274,7 @@ impl Shared {
 
     pub(super) fn status(&self) -> EngineStatus {
         let view = self.view.load();
-        self.pinned.account(&view, &self.options);
+        self.account_pinned();
         let tree = self.store.figures();
         let visible_seq = self.horizon.get();
         let counts = &self.counts;

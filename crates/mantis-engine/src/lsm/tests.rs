@@ -29,7 +29,7 @@ struct Db {
 
 fn small() -> LsmOptions {
     LsmOptions {
-        free_bytes_min: 0,
+        free_bytes_min: 0, snapshot_grace: Duration::ZERO,
         ..LsmOptions::with_memory(8 << 20)
     }
 }

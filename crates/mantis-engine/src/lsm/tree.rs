@@ -112,26 +112,21 @@ impl TableStore {
             if self.tree.current_version().id() != version.id() {
                 continue;
             }
-            let files = version.iter_tables().map(|table| TableFile {
-                id: table.id(),
-                path: PathBuf::clone(&table.path),
-                bytes: table.metadata.file_size,
-                entries: table.metadata.item_count,
-                checksum: table.checksum().into_u128(),
-                scan: {
-                    let table = table.clone();
-                    Box::new(move || {
-                        let entries = table.scan()?.map(|entry| {
-                            entry.map(|e| {
-                                let record = (!e.is_tombstone()).then(|| e.value.clone());
-                                (e.key.user_key, record)
-                            })
-                        });
-                        Ok(Box::new(entries))
-                    })
-                },
-            });
-            let files: Vec<TableFile> = files.collect();
+            let mut files = Vec::new();
+            for (level, tables) in version.iter_levels().enumerate() {
+                for table in tables.iter().flat_map(|run| run.iter()) {
+                    let scanned = table.clone();
+                    files.push(TableFile {
+                        id: table.id(),
+                        level,
+                        path: PathBuf::clone(&table.path),
+                        bytes: table.metadata.file_size,
+                        entries: table.metadata.item_count,
+                        checksum: table.checksum().into_u128(),
+                        scan: Box::new(move || Ok(Box::new(scanned.scan()?.map(entry_of)))),
+                    });
+                }
+            }
             let runs = version.iter_levels().flat_map(|level| level.iter());
             let runs = runs
                 .map(|run| run.iter().map(|table| table.id()).collect())
@@ -332,6 +327,14 @@ impl TableStore {
     }
 }
 
+fn entry_of(
+    entry: lsm_tree::Result<lsm_tree::InternalValue>,
+) -> lsm_tree::Result<(Slice, Option<Slice>)> {
+    let entry = entry?;
+    let deleted = entry.is_tombstone();
+    Ok((entry.key.user_key, (!deleted).then_some(entry.value)))
+}
+
 fn named_current(bytes: Vec<u8>) -> (String, Vec<u8>) {
     (super::manifest::CURRENT.to_owned(), bytes)
 }
@@ -360,6 +363,8 @@ pub(crate) struct TreeFigures {
 /// One table file of a set.
 pub(crate) struct TableFile {
     pub(crate) id: u64,
+    /// 0 for what flushes write; compactions write below.
+    pub(crate) level: usize,
     pub(crate) path: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) entries: u64,

@@ -3,7 +3,6 @@
 use std::ops::Bound;
 use std::sync::atomic::Ordering::Relaxed;
 
-use mantis_types::Seq;
 use parking_lot::Mutex;
 
 use super::Shared;
@@ -20,17 +19,9 @@ pub(crate) struct Collector {
     walk: Mutex<Walk>,
 }
 
-#[derive(Debug, Default)]
-struct Walk {
-    /// The last key that was looked at.
-    after: Option<VersionKey>,
-}
-
 impl Collector {
     pub(crate) fn new() -> Self {
-        Self {
-            walk: Mutex::new(Walk::default()),
-        }
+        Self { walk: Mutex::new(Walk::default()) }
     }
 
     /// Whether a walk has begun and not come to its end.
@@ -51,14 +42,54 @@ impl Collector {
     }
 }
 
+/// Which versions snapshots see.
+#[derive(Debug)]
+pub(crate) struct Needed {
+    /// Snapshots to come are at this Seq or later.
+    pub(crate) visible: u64,
+    /// Seqs of held snapshots, ascending.
+    pub(crate) held: Vec<u64>,
+}
+
+impl Needed {
+    /// Whether anybody may see the version of `seq`, given the Seq of the next newer version of its
+    /// key.
+    fn sees(&self, seq: u64, newer: u64) -> bool {
+        if newer > self.visible {
+            return true;
+        }
+        let first = self.held.partition_point(|held| *held < seq);
+        self.held.get(first).is_some_and(|held| *held < newer)
+    }
+
+    /// Changes when snapshots come and go.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.held.iter().fold(1, |hash: u64, seq| {
+            (hash.rotate_left(5) ^ seq).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Walk {
+    /// The last key that was looked at.
+    after: Option<VersionKey>,
+    /// The snapshots when this walk began, as a hash.
+    fingerprint: u64,
+    /// Obsolete versions that it had to leave so far.
+    held: u64,
+}
+
 impl Walk {
     fn step(&mut self, shared: &Shared) -> bool {
-        let floor = shared.floor();
+        let needed = shared.needed();
         let versions = &shared.memtable.versions;
         let mut at = match &self.after {
             // What is counted from here on is found by the next walk.
             None => {
                 shared.garbage.store(0, Relaxed);
+                self.fingerprint = needed.fingerprint();
+                self.held = 0;
                 versions.front()
             }
             Some(key) => versions.lower_bound(Bound::Excluded(key)),
@@ -68,41 +99,58 @@ impl Walk {
             if seen >= STEP_VERSIONS {
                 return false;
             }
-            self.after = Some(newest.key().oldest());
-            let key = newest.key().clone();
-            seen += collect_key(shared, newest, floor);
-            at = versions.lower_bound(Bound::Excluded(&key.oldest()));
+            let end = newest.key().oldest();
+            let found = collect_key(shared, newest, &needed);
+            seen += found.seen;
+            self.held += found.held;
+            at = versions.lower_bound(Bound::Excluded(&end));
+            self.after = Some(end);
         }
         self.after = None;
+        shared.held.store(self.held, Relaxed);
+        shared.walked.store(self.fingerprint, Relaxed);
         true
     }
 }
 
-/// Drops what is obsolete of one key; answers how many versions there were.
-fn collect_key(shared: &Shared, newest: VersionEntry<'_>, floor: Seq) -> usize {
-    let mut seen = 1;
-    // The newest version at or below the floor is what the oldest snapshot sees.
-    let mut base = newest;
-    while base.key().seq() > floor {
-        match base.next() {
-            Some(older) if older.key().same_key(base.key()) => base = older,
-            _ => return seen,
+/// What a look at one key found.
+struct Found {
+    /// Versions there were.
+    seen: usize,
+    /// Obsolete ones that a snapshot still sees.
+    held: u64,
+}
+
+/// Drops what nobody sees of one key.
+fn collect_key(shared: &Shared, newest: VersionEntry<'_>, needed: &Needed) -> Found {
+    let mut versions = Vec::new();
+    let mut next = Some(newest);
+    while let Some(version) = next {
+        next = version.next().filter(|older| older.key().same_key(version.key()));
+        versions.push(version);
+    }
+    let seen = versions.len();
+    let mut newer = None;
+    let (mut kept, mut obsolete) = (Vec::new(), Vec::new());
+    for version in versions {
+        let seq = version.key().seq().get();
+        let stays = newer.is_none_or(|newer| needed.sees(seq, newer));
+        newer = Some(seq);
+        if stays { kept.push(version) } else { obsolete.push(version) }
+    }
+    // A delete with nothing below it is as good as no version at all.
+    let bottom = kept.pop_if(|last| last.value().is_empty());
+    let mut held = kept.len().saturating_sub(1) as u64;
+    if let Some(delete) = bottom {
+        if delete.key().seq().get() <= needed.visible {
+            obsolete.push(delete);
+        } else {
+            held += 1;
         }
-        seen += 1;
     }
-    // Oldest versions last: they go first, so that a dropped delete never uncovers one.
-    let mut obsolete = Vec::new();
-    let mut next = base.next();
-    while let Some(older) = next.filter(|o| o.key().same_key(base.key())) {
-        next = older.next();
-        obsolete.push(older);
-    }
-    seen += obsolete.len();
-    let tombstone = base.value().is_empty().then_some(base);
-    let mut dropped = 0;
-    for version in obsolete.iter().rev().chain(&tombstone) {
-        dropped += u64::from(shared.memtable.remove(version));
-    }
+    // The oldest go first, so that a dropped delete never uncovers what it hid.
+    obsolete.sort_by_key(|version| version.key().seq());
+    let dropped = obsolete.iter().map(|version| u64::from(shared.memtable.remove(version))).sum();
     shared.dropped.fetch_add(dropped, Relaxed);
-    seen
+    Found { seen, held }
 }

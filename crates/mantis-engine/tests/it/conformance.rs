@@ -36,6 +36,8 @@ fn lsm_small(dir: &Path) -> Arc<dyn Engine> {
 fn lsm_by_hand(dir: &Path) -> Arc<dyn Engine> {
     let options = LsmOptions {
         background: false,
+        // Writers are not held back, so a snapshot may hold many memtables.
+        pinned_memory_bytes_max: 1 << 30,
         ..LsmOptions::with_memory(8 << 20)
     };
     Arc::new(LsmEngine::open(&Env::real(), dir, options).expect("an engine opens"))

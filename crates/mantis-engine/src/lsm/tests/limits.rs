@@ -131,13 +131,13 @@ fn writers_are_slowed_down_then_held_back_then_refused() {
 fn a_commit_that_fits_no_memtable_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path(), small());
-    let refused = db.engine.admit(3 << 20).unwrap_err();
+    let refused = db.engine.admit(4 << 20).unwrap_err();
     assert!(
-        matches!(refused, EngineError::CommitTooLarge { max: 2_097_152, .. }),
+        matches!(refused, EngineError::CommitTooLarge { max: 3_145_728, .. }),
         "{refused:?}"
     );
     assert_eq!(refused.code(), mantis_types::Code::TooLarge);
-    db.engine.admit(2 << 20).unwrap();
+    db.engine.admit(3 << 20).unwrap();
 }
 
 #[test]
@@ -268,4 +268,25 @@ fn a_clean_close_leaves_nothing_to_replay() {
     assert_eq!(db.engine.replay_from(), Seq::new(101));
     assert_eq!(db.engine.horizon().get(), Seq::new(100));
     assert_eq!(db.scan().len(), 100);
+}
+
+#[test]
+fn a_young_snapshot_is_not_ended_for_what_it_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LsmOptions {
+        pinned_memory_bytes_max: 1,
+        snapshot_grace: Duration::from_millis(200),
+        ..by_hand()
+    };
+    let mut db = Db::open(dir.path(), options);
+    fill(&mut db, 0, 100);
+    let held = db.engine.snapshot();
+    let env = Env::real();
+    let started = env.clock().monotonic();
+    db.flush();
+    while db.engine.status().views_ended == 0 {
+        assert!(env.clock().monotonic() - started < PATIENCE, "it is never ended");
+    }
+    assert!(env.clock().monotonic() - started >= Duration::from_millis(200));
+    assert!(matches!(db.engine.get(&held, &key("00001")), Err(EngineError::SnapshotTooOld)));
 }
