@@ -214,6 +214,12 @@ fn check(options: &DatabaseOptions) -> Result<(), SessionError> {
     if limits.chunk_bytes == 0 {
         return bad("limits.chunk_bytes", "at least 1 byte");
     }
+    if limits.batch_bytes_max > options.buffer_bytes / 4 * 3 {
+        return bad(
+            "limits.batch_bytes_max",
+            "at most three quarters of buffer_size",
+        );
+    }
     if limits.batch_bytes_max < limits.value_bytes_max {
         return bad("limits.batch_bytes_max", "at least limits.max_value_size");
     }

@@ -53,4 +53,18 @@ impl DatabaseOptions {
             limits: Limits::default(),
         }
     }
+
+    /// The same with other memory budgets. Limits that a smaller buffer cannot hold shrink with it:
+    /// a value to half of it, a commit to three quarters.
+    #[must_use]
+    pub fn sized(mut self, buffer_bytes: u64, cache_bytes: u64) -> Self {
+        let limits = &mut self.limits;
+        limits.value_bytes_max = limits.value_bytes_max.min(buffer_bytes / 2);
+        limits.batch_bytes_max = limits.batch_bytes_max.min(buffer_bytes / 4 * 3);
+        Self {
+            buffer_bytes,
+            cache_bytes,
+            ..self
+        }
+    }
 }

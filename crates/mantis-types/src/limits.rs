@@ -36,7 +36,7 @@ impl Default for Limits {
             value_bytes_max: 32 << 20,
             chunk_bytes: 256 << 10,
             batch_ops_max: 10_000,
-            batch_bytes_max: 64 << 20,
+            batch_bytes_max: 40 << 20,
             list_limit_default: 100,
             list_limit_max: 1000,
             count_scan_max: 1_000_000,

@@ -97,11 +97,10 @@ impl LockFreeStorage {
         dir: impl AsRef<Path>,
         options: &StorageOptions,
     ) -> Result<Self, SessionError> {
-        let database = Database::open(DatabaseOptions {
-            cache_bytes: options.cache_bytes,
-            buffer_bytes: options.buffer_bytes,
-            ..DatabaseOptions::new(Env::real(), dir.as_ref())
-        })?;
+        let database = Database::open(
+            DatabaseOptions::new(Env::real(), dir.as_ref())
+                .sized(options.buffer_bytes, options.cache_bytes),
+        )?;
         Ok(Self::over(database, options.durability))
     }
 

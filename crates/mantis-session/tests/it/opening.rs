@@ -157,3 +157,27 @@ fn a_checkpoint_is_a_database_of_its_own() {
     second.close().unwrap();
     db.close().unwrap();
 }
+
+#[test]
+fn a_value_of_exactly_the_limit_is_stored_with_the_default_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = mantis_session::DatabaseOptions::new(mantis_env::Env::real(), dir.path());
+    let len = usize::try_from(options.limits.value_bytes_max).unwrap();
+    let db = Database::open(options).unwrap();
+    put(&db, "k", vec![7; len], Durability::None);
+    assert_eq!(get(&db, "k").unwrap().len(), len);
+    db.flush().unwrap();
+    assert_eq!(get(&db, "k").unwrap().len(), len);
+    db.close().unwrap();
+}
+
+#[test]
+fn a_small_buffer_shrinks_the_limits_with_it_when_it_is_asked_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = mantis_session::DatabaseOptions::new(mantis_env::Env::real(), dir.path());
+    let db = Database::open(options.sized(16 << 20, 4 << 20)).unwrap();
+    assert_eq!(db.limits().value_bytes_max, 8 << 20);
+    put(&db, "k", vec![7; 8 << 20], Durability::None);
+    assert_eq!(get(&db, "k").unwrap().len(), 8 << 20);
+    db.close().unwrap();
+}

@@ -281,7 +281,7 @@ pub fn options(env: Env, dir: &Path, size: StoreSize) -> DatabaseOptions {
             options.log.segment_bytes = 1 << 20;
             options.limits = Limits {
                 value_bytes_max: 1 << 20,
-                batch_bytes_max: 2 << 20,
+                batch_bytes_max: 3 << 19,
                 chunk_bytes: 64 << 10,
                 ..Limits::default()
             };
@@ -293,6 +293,7 @@ pub fn options(env: Env, dir: &Path, size: StoreSize) -> DatabaseOptions {
             options.cache_bytes = 48 << 20;
             options.log.segment_bytes = 16 << 20;
             options.limits.value_bytes_max = 16 << 20;
+            options.limits.batch_bytes_max = 24 << 20;
         }
     }
     options
