@@ -4,6 +4,7 @@ mod entry;
 mod export;
 mod import;
 mod meter;
+mod open;
 mod place;
 mod read;
 mod write;

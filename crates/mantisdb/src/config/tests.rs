@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::keys::{KEYS, Settings, WITHOUT_EFFECT};
+use super::keys::{Change, KEYS, Settings, WITHOUT_EFFECT};
 use super::layers::{Inputs, Loaded, Problem, load, load_with_file_text};
 use super::values::Source;
 
@@ -265,6 +265,45 @@ fn every_default_has_the_form_of_its_key() {
 
 fn limits_of(settings: &Settings) -> mantis_types::Limits {
     super::store_limits(settings)
+}
+
+/// The guide's tables hold every key with its default and when a change takes effect, and no other.
+#[test]
+fn the_guide_names_every_key_as_it_is() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/configuration.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for key in KEYS {
+        let default = match key.default {
+            "" => "unset".to_owned(),
+            text => format!("`{text}`"),
+        };
+        let env = key
+            .short_env
+            .map_or_else(String::new, |name| format!("`MANTIS_{name}`"));
+        let change = match key.change {
+            Change::Live => "at once",
+            Change::Restart => "restart",
+        };
+        let (path, about) = (key.path, key.about);
+        let row = format!("| `{path}` | {default} | {env} | {change} | {about} |");
+        assert!(page.contains(&row), "the guide has not: {row}");
+    }
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .filter(|line| line.contains('.'));
+    let known = |line: &&str| {
+        KEYS.iter()
+            .any(|key| line.starts_with(&format!("| `{}` |", key.path)))
+    };
+    let strangers: Vec<&str> = rows.filter(|line| !known(line)).collect();
+    // The table of profiles names the one setting on which they differ most.
+    assert!(
+        strangers
+            .iter()
+            .all(|line| line.starts_with("| `security.admin_token`")),
+        "{strangers:?}"
+    );
 }
 
 /// A setting that code reads exists in the configuration type: the compiler sees to that. The

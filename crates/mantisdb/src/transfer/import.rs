@@ -1,7 +1,7 @@
 //! `mantisdb import`: batches of entries into a server, with the place of everything that fails.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use ureq::http::{Method, StatusCode};
 
 use super::entry::{Entry, JSON};
 use super::meter::Meter;
+use super::open::source;
 use super::place::{ImportProgress, Place, ProgressFile, fingerprint};
-use super::read::{BadLine, Columns, Head, Row, Source};
+use super::read::{BadLine, Row, Source};
 use super::{beside, format_of, is_pipe};
 use crate::cli::{ImportArgs, OnBadLine, OutputFormat, TransferFormat};
 use crate::client::{Ask, Connection, Refusal, path_of_key};
@@ -83,64 +84,6 @@ fn known_again(
     Ok(())
 }
 
-/// Rows from the file's beginning, or from a place in it.
-fn source<R: Read + SeekIfFile>(
-    mut reader: R,
-    format: TransferFormat,
-    place: Option<Place>,
-) -> anyhow::Result<Source<R::Rest>> {
-    match format {
-        TransferFormat::Jsonl => {
-            let place = place.unwrap_or_default();
-            Ok(Source::jsonl(
-                reader.after(Vec::new(), place.offset)?,
-                place,
-            ))
-        }
-        TransferFormat::Csv => {
-            let Head {
-                columns,
-                place: first,
-                seen,
-            } = Columns::read(&mut reader)?;
-            let place = place.unwrap_or(first);
-            Ok(Source::csv(
-                reader.after(seen, place.offset)?,
-                place,
-                columns,
-            ))
-        }
-    }
-}
-
-/// What can be read from an offset on, of which some bytes have been read already.
-trait SeekIfFile {
-    /// The reader that stands there.
-    type Rest: Read;
-
-    /// Stands at `offset`; `seen` are the bytes that were read from the beginning so far.
-    fn after(self, seen: Vec<u8>, offset: u64) -> anyhow::Result<Self::Rest>;
-}
-
-impl SeekIfFile for File {
-    type Rest = Self;
-
-    fn after(mut self, _: Vec<u8>, offset: u64) -> anyhow::Result<Self> {
-        self.seek(SeekFrom::Start(offset))?;
-        Ok(self)
-    }
-}
-
-impl SeekIfFile for std::io::Stdin {
-    type Rest = std::io::Chain<std::io::Cursor<Vec<u8>>, Self>;
-
-    fn after(self, seen: Vec<u8>, offset: u64) -> anyhow::Result<Self::Rest> {
-        let mut seen = std::io::Cursor::new(seen);
-        seen.set_position(offset);
-        Ok(seen.chain(self))
-    }
-}
-
 /// An entry on its way, with its place.
 struct Pending {
     line: u64,
@@ -162,8 +105,9 @@ struct Import<'a> {
     pending_bytes: usize,
     /// Everything before it is stored or rejected.
     place: Place,
-    /// Where this run began to read.
+    /// Entries that were stored, by earlier runs as well.
     stored: u64,
+    /// Those of earlier runs.
     stored_before: u64,
     rejected: u64,
 }

@@ -61,7 +61,9 @@ impl Shell {
     /// Types a command; answers the lines that it writes to either output.
     #[track_caller]
     pub(crate) fn run(&mut self, command: &str) -> Vec<String> {
-        writeln!(self.input, "{command}\nprintf '\\n{END}\\n'").unwrap();
+        // What a command reads must not be what is typed next.
+        let typed = format!("{{ {command}\n}} < /dev/null\nprintf '\\n{END}\\n'");
+        writeln!(self.input, "{typed}").unwrap();
         self.input.flush().unwrap();
         let mut lines = Vec::new();
         loop {
