@@ -282,6 +282,34 @@ fn missing_and_exchanged_segments_are_damage() {
 }
 
 #[test]
+fn a_record_of_another_history_is_damage_even_with_the_right_seq_and_salt() {
+    // Two logs from one seed: the same salts. Their third records differ.
+    let write = |third: &[u8]| {
+        let env = mantis_env::Env::simulated(5);
+        let log = open(&env, small()).unwrap().log;
+        for seq in 1..=5 {
+            let body = if seq == 3 {
+                third.to_vec()
+            } else {
+                vec![7; 24]
+            };
+            log.append(Seq::new(seq), &mantis_log::Prepared::new(&body))
+                .unwrap();
+            log.sync(Seq::new(seq)).unwrap();
+        }
+        env.simulation().unwrap().kill();
+        save(&env)
+    };
+    let (mut one, other) = (write(&[1; 24]), write(&[2; 24]));
+    let (fourth, index) = (4096 + 3 * 64, segments(&one)[0]);
+    one[index].1[fourth..fourth + 64].copy_from_slice(&other[index].1[fourth..fourth + 64]);
+    let LogError::Damaged(damage) = outcome(&one, small()).unwrap_err() else {
+        panic!()
+    };
+    assert_eq!((damage.what, damage.seq), (Fault::OutOfPlace, Seq::new(4)));
+}
+
+#[test]
 fn exchanged_and_doubled_records_are_damage() {
     let clean = specimen(RECORDS, false);
     let index = segments(&clean)[0];
