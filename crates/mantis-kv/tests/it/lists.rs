@@ -133,3 +133,27 @@ fn values_come_along_when_asked_for() {
     assert_eq!(item(true).entry, f.entry("a"));
     assert_eq!(item(false).version, f.entry("a").unwrap().version);
 }
+
+#[test]
+fn a_scan_is_longer_than_a_page_and_of_one_moment() {
+    let f = fixture();
+    for number in 0..2500 {
+        f.put(&format!("k{number:04}"), "v");
+    }
+    let gone = Put {
+        expiry: Expiry::AfterMs(10),
+        ..Put::new("k-gone", "v")
+    };
+    f.kv.put(ACCESS, gone, CLASS).unwrap();
+    f.put("other", "v");
+    f.env.clock().sleep(std::time::Duration::from_millis(20));
+    let mut scan = f.kv.scan(ACCESS, &Bytes::from("k")).unwrap();
+    let first = scan.next().unwrap().unwrap();
+    assert_eq!(&first.key[..], b"k0000", "what has expired is left out");
+    f.kv.clear(ACCESS, CLASS).unwrap();
+    f.put("k9999", "new");
+    let rest: Vec<_> = scan.map(|entry| entry.unwrap().key).collect();
+    assert_eq!((rest.len(), rest.is_sorted()), (2499, true));
+    assert_eq!(f.kv.scan(ACCESS, &Bytes::new()).unwrap().count(), 1);
+    assert!(f.kv.scan(ACCESS, &Bytes::from(vec![0; 40_000])).is_err());
+}
