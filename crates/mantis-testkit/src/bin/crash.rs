@@ -46,7 +46,7 @@ struct Parts {
     #[arg(long)]
     full: bool,
     /// A load of so many steps under a memory cap of 200 MiB (root, control groups)
-    #[arg(long, num_args = 0..=1, default_missing_value = "1500")]
+    #[arg(long, num_args = 0..=1, default_missing_value = "2000")]
     cap: Option<u64>,
     /// Repeats a run
     #[arg(long)]
@@ -224,7 +224,7 @@ impl Parts {
             points(faults, 60).map(|n| Box::new(move || campaign.faults(n)) as _),
             wanted(flip, 500).map(|n| Box::new(move || campaign.flip(n)) as _),
             (*full || all).then(|| Box::new(move || campaign.full()) as _),
-            wanted(cap, 1500).map(|n| Box::new(move || campaign.cap(n)) as _),
+            wanted(cap, 2000).map(|n| Box::new(move || campaign.cap(n)) as _),
         ];
         runs.into_iter().flatten().map(|run| run())
     }

@@ -133,9 +133,7 @@ pub(super) fn commits_keep_their_invariant(factory: &Factory) {
             let (pipeline, transfers, running) = (&pipeline, &transfers, &running);
             scope.spawn(move || {
                 let mut dice = Dice::new(writer);
-                for _ in 0..COMMITS / WRITERS {
-                    transfer(pipeline, transfers, &mut dice);
-                }
+                (0..COMMITS / WRITERS).for_each(|_| transfer(pipeline, transfers, &mut dice));
                 running.fetch_sub(1, SeqCst);
             });
         }
@@ -221,50 +219,34 @@ fn watch(engine: &dyn Engine, running: &AtomicU64, reader: u64) {
     }
 }
 
+/// Keys that every commit of a case writes together.
+const PARTS: u64 = 12;
+
 /// Every commit writes the same number under several keys, without any latch; a reader finds the
 /// same number under all of them.
 pub(super) fn readers_never_see_half_a_batch(factory: &Factory) {
-    const KEYS: u64 = 12;
     let dir = tempfile::tempdir().expect("the system has a place for temporary files");
     let engine = (factory.open)(&dir.path().join("engine"));
     let engine = &*engine;
     let pipeline = Pipeline::new(engine);
-    let batch = |text: String| {
-        let record = record(text);
-        (0..KEYS)
-            .map(|n| (key(format!("part {n:02}")), record.clone()))
-            .collect::<Vec<_>>()
-    };
-    pipeline.commit(&batch("begin".to_owned()));
+    pipeline.commit(&parts("begin"));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let write = |writer: u64| {
+            let pipeline = &pipeline;
+            move || {
+                for n in 0..COMMITS / WRITERS {
+                    pipeline.commit(&parts(&format!("{writer} {n:>100}")));
+                }
+            }
+        };
         let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| {
-                let (pipeline, batch) = (&pipeline, &batch);
-                scope.spawn(move || {
-                    for n in 0..COMMITS / WRITERS {
-                        pipeline.commit(&batch(format!("{writer} {n:>100}")));
-                    }
-                })
-            })
+            .map(|writer| scope.spawn(write(writer)))
             .collect();
         for _ in 0..2 {
-            scope.spawn(|| {
-                while !done.load(SeqCst) {
-                    let snapshot = engine.snapshot();
-                    let keys: Vec<_> = (0..KEYS).map(|n| key(format!("part {n:02}"))).collect();
-                    let read = |key: &Vec<u8>| engine.get(&snapshot, key).expect("a read works");
-                    let found: Vec<_> = keys.iter().map(read).collect();
-                    assert!(found.windows(2).all(|two| two[0] == two[1]), "{snapshot:?}");
-                }
-            });
+            scope.spawn(|| repeat_until(&done, || parts_are_alike(engine)));
         }
-        scope.spawn(|| {
-            while !done.load(SeqCst) {
-                engine.flush().expect("a flush works");
-                std::thread::yield_now();
-            }
-        });
+        scope.spawn(|| repeat_until(&done, || engine.flush().expect("a flush works")));
         for writer in writers {
             writer.join().expect("a writer ends");
         }
@@ -273,59 +255,82 @@ pub(super) fn readers_never_see_half_a_batch(factory: &Factory) {
     engine.close().expect("an engine closes");
 }
 
+fn repeat_until(done: &AtomicBool, mut work: impl FnMut()) {
+    while !done.load(SeqCst) {
+        work();
+        std::thread::yield_now();
+    }
+}
+
+fn parts(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    (0..PARTS)
+        .map(|n| (key(format!("part {n:02}")), record(text)))
+        .collect()
+}
+
+fn parts_are_alike(engine: &dyn Engine) {
+    let snapshot = engine.snapshot();
+    let found: Vec<_> = parts("")
+        .iter()
+        .map(|(key, _)| engine.get(&snapshot, key).expect("a read works"))
+        .collect();
+    assert!(found.windows(2).all(|two| two[0] == two[1]), "{snapshot:?}");
+}
+
+/// Keys that come and go.
+const FLEETING: u64 = 40;
+
 /// Keys come and go while obsolete versions are dropped: every way of reading a snapshot agrees.
 pub(super) fn all_reads_agree_while_versions_are_dropped(factory: &Factory) {
-    const KEYS: u64 = 40;
     let dir = tempfile::tempdir().expect("the system has a place for temporary files");
     let engine = (factory.open)(&dir.path().join("engine"));
     let engine = &*engine;
     let pipeline = Pipeline::new(engine);
-    let name = |n: u64| key(format!("{n:03}"));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut dice = Dice::new(5);
             for round in 0..COMMITS * 3 {
-                let key = name(dice.below(KEYS));
+                let key = key(format!("{:03}", dice.below(FLEETING)));
                 let record = dice.percent(50).then(|| record(format!("{round}")));
                 pipeline.commit_one(&key, record.as_deref());
             }
         });
-        scope.spawn(|| {
-            while !done.load(SeqCst) {
-                engine.compact().expect("a compaction works");
-            }
-        });
+        scope.spawn(|| repeat_until(&done, || engine.compact().expect("a compaction works")));
         for _ in 0..2 {
-            scope.spawn(|| {
-                while !done.load(SeqCst) {
-                    let snapshot = engine.snapshot();
-                    let scan = |direction| {
-                        let range = (Bound::Unbounded, Bound::Unbounded);
-                        let scan = engine.scan(&snapshot, range, direction).expect("it begins");
-                        scan.collect::<Result<Vec<_>, _>>().expect("a scan goes on")
-                    };
-                    let forward = scan(Direction::Forward);
-                    let mut backward = scan(Direction::Backward);
-                    backward.reverse();
-                    assert!(
-                        forward == backward,
-                        "{snapshot:?}: {forward:?}, {backward:?}"
-                    );
-                    let mut rows = forward.iter();
-                    for n in 0..KEYS {
-                        let found = engine.get(&snapshot, &name(n)).expect("a read works");
-                        if let Some(record) = found {
-                            let row = rows.next().expect("the scan has it, too");
-                            assert_eq!((row.0.as_bytes(), &row.1), (&name(n)[..], &record));
-                        }
-                    }
-                    assert!(rows.next().is_none(), "{snapshot:?}");
-                }
-            });
+            scope.spawn(|| repeat_until(&done, || reads_agree(engine)));
         }
-        writer.join().expect("the writer ends");
+        let written = writer.join();
         done.store(true, SeqCst);
+        written.expect("the writer ends");
     });
     engine.close().expect("an engine closes");
+}
+
+fn reads_agree(engine: &dyn Engine) {
+    let snapshot = engine.snapshot();
+    let scan = |direction| {
+        let range = (Bound::Unbounded, Bound::Unbounded);
+        let scan = engine
+            .scan(&snapshot, range, direction)
+            .expect("a scan begins");
+        scan.collect::<Result<Vec<_>, _>>().expect("a scan goes on")
+    };
+    let forward = scan(Direction::Forward);
+    let mut backward = scan(Direction::Backward);
+    backward.reverse();
+    assert!(
+        forward == backward,
+        "{snapshot:?}: {forward:?}, {backward:?}"
+    );
+    let names = (0..FLEETING).map(|n| key(format!("{n:03}")));
+    let found = names.filter_map(|name| {
+        let record = engine.get(&snapshot, &name).expect("a read works")?;
+        Some((name, record))
+    });
+    let found: Vec<_> = found.collect();
+    let rows = forward
+        .iter()
+        .map(|(key, record)| (key.as_bytes().to_vec(), record.clone()));
+    assert_eq!(found, rows.collect::<Vec<_>>(), "{snapshot:?}");
 }

@@ -45,6 +45,16 @@ pub struct Driver {
     engine: Arc<dyn Engine>,
     /// Every commit since the beginning: the log.
     log: Vec<WriteBatch>,
+    /// Goes away with the driver.
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.temporary.is_some() && !std::thread::panicking() {
+            self.engine.close().expect("an engine closes");
+        }
+    }
 }
 
 impl Driver {
@@ -58,7 +68,20 @@ impl Driver {
             dir,
             engine,
             log: Vec::new(),
+            temporary: None,
         }
+    }
+
+    /// A driver over a new engine in a directory that goes away with it; then the engine must close.
+    ///
+    /// # Panics
+    /// When there is no place for temporary files.
+    #[must_use]
+    pub fn temporary(factory: &Factory) -> Self {
+        let dir = tempfile::tempdir().expect("the system has a place for temporary files");
+        let mut driver = Self::new(factory, dir.path());
+        driver.temporary = Some(dir);
+        driver
     }
 
     /// The engine.

@@ -6,7 +6,6 @@ use std::ops::Bound;
 use mantis_engine::{Direction, Snapshot};
 use mantis_types::Seq;
 
-use super::reads::on_new;
 use super::{Driver, Factory, key, record};
 use crate::dice::Dice;
 
@@ -46,7 +45,7 @@ fn first_seed() -> u64 {
 pub(super) fn random_histories_agree_with_the_oracle(factory: &Factory) {
     for seed in first_seed()..first_seed() + HISTORIES {
         let told = Told(seed);
-        on_new(factory, |db| History::new(db, seed).run());
+        History::new(&mut Driver::temporary(factory), seed).run();
         drop(told);
     }
 }
@@ -106,7 +105,7 @@ impl<'d> History<'d> {
     fn any_key(&mut self) -> Vec<u8> {
         let number = self.dice.below(self.keys);
         // Some keys share their first bytes beyond what a memtable node holds.
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             key(format!("a rather long common beginning {number:04}"))
         } else {
             key(format!("{number:04}"))

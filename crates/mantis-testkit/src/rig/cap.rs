@@ -115,7 +115,7 @@ impl CappedLoad {
         let cap = MemoryCap::create("load", self.cap_mb << 20)?;
         let binary = cap.within(&self.binary);
         let script = Script {
-            keys: 1000,
+            keys: 1600,
             value_bytes_max: 80_000,
             large_percent: 2,
             ..Script::mixed(self.seed)

@@ -100,7 +100,7 @@ impl Oracle {
             let tried = heard.tried(writer);
             let place = usize::try_from(writer).unwrap_or(usize::MAX);
             let must = promise.must.get(place).copied().unwrap_or(0);
-            verdict.promised += must;
+            verdict.promised += acked_below(&tried, must);
             let base = self.models.get(place).cloned().unwrap_or_default();
             let trial = Trial {
                 script: &self.script,
@@ -139,6 +139,15 @@ impl Oracle {
             }
         }
     }
+}
+
+fn acked_below(tried: &[Tried], must: u64) -> u64 {
+    let below = usize::try_from(must).unwrap_or(usize::MAX);
+    let acked = tried
+        .iter()
+        .take(below)
+        .filter(|tried| matches!(tried, Tried::Acked(_)));
+    u64::try_from(acked.count()).unwrap_or(u64::MAX)
 }
 
 fn judge_strangers(writers: u32, found: &Contents, verdict: &mut Verdict) {

@@ -346,6 +346,10 @@ impl Sweep {
             return Ok(());
         }
         match read_back(&self.binary, &dir, self.target, true)? {
+            // What was never finished is made anew when it is opened.
+            ReadBack::Whole(contents) if !is_done && contents.is_empty() => {
+                tally.count("half checkpoints begun anew", 1);
+            }
             ReadBack::Whole(contents) => {
                 let promise = ended.ear.promise(&specimen.script, Stop::Process);
                 let verdict = specimen

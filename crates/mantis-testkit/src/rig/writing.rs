@@ -243,7 +243,7 @@ impl Shared<'_> {
         Ok(())
     }
 
-    /// Says the refusal, and makes sure that reads go on.
+    /// Says the refusal. Where writers persist, the disk is only full, and reads must go on.
     fn refuse(&self, writer: u32, index: u64, refusal: Refusal, was_final: bool) -> io::Result<()> {
         if refusal.is_final {
             self.is_final.store(true, Ordering::SeqCst);
@@ -266,6 +266,9 @@ impl Shared<'_> {
             code,
         }
         .say()?;
+        if !self.writing.persist {
+            return Ok(());
+        }
         let key = Script::prefix(writer);
         for key in [SHARED_COUNTER, key.as_slice()] {
             if let Err(refusal) = self.target.get(key) {

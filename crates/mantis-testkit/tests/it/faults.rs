@@ -7,12 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mantis_env::{Env, Fault, FaultPlan, FaultyFs, Fs, OpKind};
-use mantis_session::Database;
 use mantis_testkit::rig::heard::{Heard, Stop};
 use mantis_testkit::rig::oracle::{Contents, Found, Oracle};
 use mantis_testkit::rig::script::Script;
-use mantis_testkit::rig::store::{MantisStore, options};
-use mantis_testkit::rig::target::{Refusal, StoreSize, Target};
+use mantis_testkit::rig::store::MantisStore;
+use mantis_testkit::rig::target::{Refusal, Target};
 use mantis_testkit::rig::wire::{Ack, Line};
 
 use crate::liar::{Lie, LyingFs, OneFailure};
@@ -31,8 +30,7 @@ fn script() -> Script {
 }
 
 fn open(dir: &Path, fs: &Arc<dyn Fs>) -> Result<MantisStore, Refusal> {
-    let env = Env::real().with_fs(Arc::clone(fs));
-    MantisStore::over(Database::open(options(env, dir, StoreSize::Small)))
+    MantisStore::over(setting::open(dir, fs))
 }
 
 fn real() -> Arc<dyn Fs> {
@@ -123,8 +121,8 @@ fn live(fault: impl FnOnce(&FaultPlan), lie: Option<Lie>) -> Life {
 fn after_a_failed_sync_nothing_is_acknowledged_any_more() {
     let mut met = 0;
     for nth in (1..50).step_by(3) {
-        let failure = OneFailure::at(nth);
-        let life = live(|_| {}, Some(Lie::Fail(failure.clone())));
+        let failure = OneFailure::default();
+        let life = live(|_| failure.arm(nth), Some(Lie::Fail(failure.clone())));
         assert!(life.findings.is_empty(), "sync {nth}: {life:?}");
         if failure.was_met() {
             assert!(life.refused > 0, "sync {nth} failed unnoticed: {life:?}");

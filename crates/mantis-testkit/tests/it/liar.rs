@@ -19,17 +19,17 @@ pub(crate) enum Lie {
     Fail(OneFailure),
 }
 
-/// Makes the Nth sync of a log segment fail, once: the next one would answer well.
-#[derive(Clone, Debug)]
+/// Makes the Nth `sync_data` fail, once: the next one would answer well. The log syncs its commits by
+/// that call, and what it writes ahead by `sync_all`.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct OneFailure {
     left: Arc<AtomicU64>,
 }
 
 impl OneFailure {
-    pub(crate) fn at(nth: u64) -> Self {
-        Self {
-            left: Arc::new(AtomicU64::new(nth)),
-        }
+    /// The `nth` call from now on fails.
+    pub(crate) fn arm(&self, nth: u64) {
+        self.left.store(nth, Ordering::SeqCst);
     }
 
     /// Whether this is the call that must fail.
@@ -55,7 +55,6 @@ pub(crate) struct LyingFs {
 struct LyingFile {
     inner: Arc<dyn File>,
     lie: Lie,
-    is_segment: bool,
 }
 
 impl LyingFile {
@@ -63,9 +62,6 @@ impl LyingFile {
         match &self.lie {
             Lie::Skip => Ok(()),
             Lie::Swallow => sync(&*self.inner).or(Ok(())),
-            Lie::Fail(failure) if self.is_segment && failure.is_now() => {
-                Err(io::Error::other("an injected failure"))
-            }
             Lie::Fail(_) => sync(&*self.inner),
         }
     }
@@ -81,6 +77,9 @@ impl File for LyingFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        if matches!(&self.lie, Lie::Fail(failure) if failure.is_now()) {
+            return Err(io::Error::other("an injected failure"));
+        }
         self.lie(|file| file.sync_data())
     }
 
@@ -104,13 +103,8 @@ impl Fs for LyingFs {
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
         let inner = self.inner.open(path, mode)?;
-        let is_segment = path.extension().is_some_and(|extension| extension == "seg");
         let lie = self.lie.clone();
-        Ok(Arc::new(LyingFile {
-            inner,
-            lie,
-            is_segment,
-        }))
+        Ok(Arc::new(LyingFile { inner, lie }))
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<PathBuf>> {

@@ -76,7 +76,7 @@ fn more_data_than_memory_is_written_and_read_under_a_cap() {
         return;
     }
     let (binary, seed, dir) = (setting::binary(), setting::seed(name), setting::dir());
-    let steps = setting::size("RIG_CAP_STEPS", 1500);
+    let steps = setting::size("RIG_CAP_STEPS", 2000);
     let target = TargetKind::Store(StoreSize::Capped);
     let rig = CappedLoad {
         binary,
@@ -89,7 +89,7 @@ fn more_data_than_memory_is_written_and_read_under_a_cap() {
     println!("{name}: {tally}");
     assert!(tally.is_right(), "{tally}");
     assert!(
-        steps < 1500 || tally.counted("stored MiB") > 200,
+        steps < 2000 || tally.counted("stored MiB") > 200,
         "too little data: {tally}"
     );
 }

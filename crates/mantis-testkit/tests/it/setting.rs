@@ -1,6 +1,16 @@
 //! What all parts share: the binary, sizes and seeds from the environment, a directory of one's own.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use mantis_env::{Env, Fs};
+use mantis_session::{Database, SessionError};
 use mantis_testkit::rig::child::Binary;
+use mantis_testkit::rig::store::options;
+use mantis_testkit::rig::target::StoreSize;
+use mantis_types::Code;
 
 /// The rig's own binary, which plays the children.
 pub(crate) fn binary() -> Binary {
@@ -27,4 +37,22 @@ pub(crate) fn seed(part: &str) -> u64 {
 /// A directory on the disk that holds the build, not on a tmpfs.
 pub(crate) fn dir() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the target directory is writable")
+}
+
+/// Opens a small store over a file system. A database that was dropped a moment ago may still hold
+/// the directory while its last background step ends: that is waited for.
+pub(crate) fn open(dir: &Path, fs: &Arc<dyn Fs>) -> Result<Database, SessionError> {
+    let env = Env::real().with_fs(Arc::clone(fs));
+    let mut tries = 0;
+    loop {
+        let opened = Database::open(options(env.clone(), dir, StoreSize::Small));
+        let is_held = opened
+            .as_ref()
+            .is_err_and(|error| error.code() == Code::Starting);
+        if !is_held || tries == 1000 {
+            return opened;
+        }
+        tries += 1;
+        thread::park_timeout(Duration::from_millis(5));
+    }
 }

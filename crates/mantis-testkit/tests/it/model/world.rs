@@ -8,8 +8,6 @@ use mantis_engine::{MemoryEngine, MemoryOptions};
 use mantis_env::Env;
 use mantis_log::{Log, LogOptions};
 use mantis_session::{Command, Database, KvError, Principal, Reply, SessionError};
-use mantis_testkit::rig::store::options;
-use mantis_testkit::rig::target::StoreSize;
 use mantis_txn::{DurableHook, Store};
 use mantis_types::{Access, Code, Limits};
 
@@ -147,12 +145,9 @@ impl DiskWorld {
     }
 
     fn open(&mut self) {
-        let options = options(
-            Env::real(),
-            &self.dir.path().join("store"),
-            StoreSize::Small,
-        );
-        self.database = Some(Database::open(options).expect("the store opens"));
+        let fs = Arc::clone(Env::real().fs());
+        let opened = crate::setting::open(&self.dir.path().join("store"), &fs);
+        self.database = Some(opened.expect("the store opens"));
     }
 
     fn database(&self) -> &Database {
