@@ -4,14 +4,12 @@
 //! knows nothing about what a record means.
 //!
 //! ```
-//! use std::path::Path;
-//!
 //! use mantis_env::Env;
 //! use mantis_log::{Log, LogOptions, Prepared};
 //! use mantis_types::Seq;
 //!
-//! let env = Env::simulated(1);
-//! let log = Log::open(&env, Path::new("/log"), LogOptions::default())?.log;
+//! let dir = tempfile::tempdir()?;
+//! let log = Log::open(&Env::real(), &dir.path().join("log"), LogOptions::default())?.log;
 //! let body = Prepared::new(b"what one commit changes");
 //! log.admit(64)?;
 //! log.append(Seq::new(1), &body)?;
@@ -20,7 +18,7 @@
 //! let record = log.read(Seq::new(1))?.next().expect("it was written")?;
 //! assert_eq!(record.body, body.body());
 //! log.close()?;
-//! # Ok::<(), mantis_log::LogError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! It is not: a queue that forgets what was read, nor a store that finds a record by its content.

@@ -71,6 +71,33 @@ fn released_segments_are_recycled_and_their_records_gone() {
 }
 
 #[test]
+fn old_records_in_a_recycled_file_are_not_taken_for_a_torn_write() {
+    let (env, mut log) = filled();
+    let mut recycled = 0;
+    for start in (400..1600).step_by(30) {
+        put(&log, start + 1, start + 30);
+        log.release(Seq::new(start));
+        run(&env);
+        recycled += log.stats().segments_recycled;
+        let first_seq = log.oldest_seq();
+        env.simulation().unwrap().kill();
+        drop(log);
+        let opened = open(
+            &env,
+            LogOptions {
+                first_seq,
+                ..small()
+            },
+        )
+        .unwrap();
+        assert_eq!(opened.recovery.torn, None, "after {start}");
+        log = opened.log;
+        assert_eq!(check_all(&log), start + 30);
+    }
+    assert!(recycled > 10, "{recycled}");
+}
+
+#[test]
 fn a_file_gets_a_new_salt_with_each_life() {
     let (env, log) = filled();
     let mut salts = std::collections::BTreeMap::new();
