@@ -30,8 +30,11 @@ pub(crate) struct VersionView {
 pub(crate) async fn version(State(app): State<App>, uri: Uri) -> Outcome<Response> {
     params::none(uri.query())?;
     let build = app.config.build.clone();
-    let data =
-        VersionView { version: build.version, commit: build.commit, built_at: build.built_at };
+    let data = VersionView {
+        version: build.version,
+        commit: build.commit,
+        built_at: build.built_at,
+    };
     enveloped(&data, None)
 }
 
@@ -68,7 +71,12 @@ pub(crate) async fn capabilities(uri: Uri) -> Outcome<Response> {
         due: surface.due.as_str(),
         available: surface.available,
     });
-    enveloped(&Capabilities { surfaces: surfaces.collect() }, None)
+    enveloped(
+        &Capabilities {
+            surfaces: surfaces.collect(),
+        },
+        None,
+    )
 }
 
 /// This API as OpenAPI 3.1

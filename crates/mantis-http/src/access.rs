@@ -25,7 +25,10 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    const NOBODY: Self = Self { principal: Principal::Anonymous, credential: None };
+    const NOBODY: Self = Self {
+        principal: Principal::Anonymous,
+        credential: None,
+    };
 
     /// Whether internals may be shown to it.
     pub(crate) fn is_known(self) -> bool {
@@ -63,15 +66,20 @@ pub(crate) fn admit(rule: Rule, door: Door<'_>, credentials: &Credentials) -> Ou
         }
     };
     // A wrong secret is refused on every door, the open ones included.
-    let Some(caller) = caller else { return Err(refusal("the credentials are not valid")) };
+    let Some(caller) = caller else {
+        return Err(refusal("the credentials are not valid"));
+    };
     match rule {
         Rule::Open => Ok(caller),
         Rule::Data if caller.is_known() => Ok(caller),
         Rule::Admin | Rule::AdminPage if caller.principal == Principal::Admin => Ok(caller),
-        Rule::Admin | Rule::AdminPage if caller.credential.is_some() => {
-            Err(Failure::new(Code::Forbidden, "this needs the credentials of an administrator"))
-        }
-        _ => Err(refusal("credentials are needed: Authorization: Bearer <token>, or apikey: <token>")),
+        Rule::Admin | Rule::AdminPage if caller.credential.is_some() => Err(Failure::new(
+            Code::Forbidden,
+            "this needs the credentials of an administrator",
+        )),
+        _ => Err(refusal(
+            "credentials are needed: Authorization: Bearer <token>, or apikey: <token>",
+        )),
     }
 }
 
@@ -94,7 +102,9 @@ fn shown_token(headers: &HeaderMap, basic: bool) -> Shown {
         }
         _ => None,
     };
-    given.filter(|token| !token.is_empty()).map_or(Shown::Unreadable, Shown::Token)
+    given
+        .filter(|token| !token.is_empty())
+        .map_or(Shown::Unreadable, Shown::Token)
 }
 
 /// The one value of a header; an error when it stands twice or is no text.
@@ -116,7 +126,9 @@ fn scheme(authorization: &str, basic: bool) -> Option<String> {
     }
     if basic && scheme.eq_ignore_ascii_case("basic") {
         let pair = String::from_utf8(BASE64.decode(rest).ok()?).ok()?;
-        return pair.split_once(':').map(|(_, password)| password.to_owned());
+        return pair
+            .split_once(':')
+            .map(|(_, password)| password.to_owned());
     }
     None
 }
@@ -124,12 +136,21 @@ fn scheme(authorization: &str, basic: bool) -> Option<String> {
 /// Compares with every secret, whichever fits, so that time does not tell which one it was.
 fn recognise(token: &[u8], credentials: &Credentials) -> Option<Caller> {
     let mut found = None;
-    let admin = credentials.admin_token.iter().map(|secret| (secret, Principal::Admin));
-    let owners = credentials.api_keys.iter().map(|secret| (secret, Principal::Owner));
+    let admin = credentials
+        .admin_token
+        .iter()
+        .map(|secret| (secret, Principal::Admin));
+    let owners = credentials
+        .api_keys
+        .iter()
+        .map(|secret| (secret, Principal::Owner));
     for (index, (secret, principal)) in owners.chain(admin).enumerate() {
         let same: bool = secret.as_bytes().ct_eq(token).into();
         if same && !secret.is_empty() {
-            found = Some(Caller { principal, credential: Some(index) });
+            found = Some(Caller {
+                principal,
+                credential: Some(index),
+            });
         }
     }
     found
@@ -141,8 +162,15 @@ fn anonymous(door: Door<'_>, rule: Anonymous) -> Option<Caller> {
         Anonymous::Owner => true,
         Anonymous::OwnerOnLoopback => door.loopback && is_direct(door.headers, door.uri),
     };
-    let principal = if owner { Principal::Owner } else { Principal::Anonymous };
-    Some(Caller { principal, ..Caller::NOBODY })
+    let principal = if owner {
+        Principal::Owner
+    } else {
+        Principal::Anonymous
+    };
+    Some(Caller {
+        principal,
+        ..Caller::NOBODY
+    })
 }
 
 /// Whether a request over loopback was sent by a program of this machine, and not by a web page of
@@ -151,11 +179,15 @@ fn is_direct(headers: &HeaderMap, uri: &Uri) -> bool {
     let host = match headers.get(header::HOST).map(|host| host.to_str()) {
         Some(Ok(host)) => host,
         Some(Err(_)) => return false,
-        None => uri.authority().map_or("localhost", |authority| authority.as_str()),
+        None => uri
+            .authority()
+            .map_or("localhost", |authority| authority.as_str()),
     };
     let same_origin = match headers.get(header::ORIGIN).map(|origin| origin.to_str()) {
         None => true,
-        Some(Ok(origin)) => origin.split_once("://").is_some_and(|(_, origin)| origin == host),
+        Some(Ok(origin)) => origin
+            .split_once("://")
+            .is_some_and(|(_, origin)| origin == host),
         Some(Err(_)) => false,
     };
     let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
@@ -165,9 +197,13 @@ fn is_direct(headers: &HeaderMap, uri: &Uri) -> bool {
 
 fn is_loopback_name(authority: &str) -> bool {
     if let Some(v6) = authority.strip_prefix('[') {
-        return v6.split_once(']').is_some_and(|(address, _)| address == "::1");
+        return v6
+            .split_once(']')
+            .is_some_and(|(address, _)| address == "::1");
     }
-    let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name);
+    let name = authority
+        .rsplit_once(':')
+        .map_or(authority, |(name, _)| name);
     let address = name.parse::<std::net::Ipv4Addr>();
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }

@@ -38,7 +38,12 @@ struct Envelope<'a, T> {
 /// # Errors
 /// 500 when the data cannot be written as JSON.
 pub(crate) fn enveloped<T: Serialize>(data: &T, meta: Option<&Meta>) -> Outcome<Response> {
-    bare(&Envelope { success: true, data, error: None, meta })
+    bare(&Envelope {
+        success: true,
+        data,
+        error: None,
+        meta,
+    })
 }
 
 /// 200 with a bare object.
@@ -54,7 +59,11 @@ pub(crate) fn bare<T: Serialize>(object: &T) -> Outcome<Response> {
 
 /// 200 with bytes of a media type that is known to be a valid header value.
 pub(crate) fn typed(media: &'static str, bytes: impl Into<Body>) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static(media))], bytes.into()).into_response()
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static(media))],
+        bytes.into(),
+    )
+        .into_response()
 }
 
 /// 304: the client has this version.
@@ -81,7 +90,11 @@ pub(crate) fn with_commit(mut response: Response, committed: Option<Committed>) 
 }
 
 /// Adds a header.
-pub(crate) fn with_header(mut response: Response, name: HeaderName, value: HeaderValue) -> Response {
+pub(crate) fn with_header(
+    mut response: Response,
+    name: HeaderName,
+    value: HeaderValue,
+) -> Response {
     response.headers_mut().insert(name, value);
     response
 }

@@ -37,7 +37,11 @@ pub(crate) struct Call {
 impl Call {
     /// The request's terms for a call that blocks.
     pub(crate) fn terms(&self, writes: bool) -> Terms {
-        Terms { deadline: self.deadline, by_caller: self.by_caller, writes }
+        Terms {
+            deadline: self.deadline,
+            by_caller: self.by_caller,
+            writes,
+        }
     }
 }
 
@@ -62,8 +66,11 @@ impl App {
                 ran.and_then(|answer| answer.map_err(Failure::from))
             }
         };
-        let failed = answer.as_ref().is_err_and(|failure| failure.status().is_server_error());
-        self.operations.observe(kind, writes, failed, self.monotonic().saturating_sub(from));
+        let failed = answer
+            .as_ref()
+            .is_err_and(|failure| failure.status().is_server_error());
+        self.operations
+            .observe(kind, writes, failed, self.monotonic().saturating_sub(from));
         answer
     }
 
@@ -141,7 +148,10 @@ impl FromRequest<App> for Payload {
         let max = app.settings.load().body_bytes_max;
         let (parts, stream) = request.into_parts();
         let bytes = body::collect(stream, max).await?;
-        Ok(Self { headers: parts.headers, bytes })
+        Ok(Self {
+            headers: parts.headers,
+            bytes,
+        })
     }
 }
 

@@ -92,7 +92,11 @@ pub struct BuildInfo {
 
 impl Default for BuildInfo {
     fn default() -> Self {
-        Self { version: env!("CARGO_PKG_VERSION").to_owned(), commit: None, built_at: None }
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: None,
+            built_at: None,
+        }
     }
 }
 
@@ -103,6 +107,8 @@ pub struct HttpSettings {
     pub body_bytes_max: usize,
     /// Longest time for one request. Beyond: 408. Default 30 s.
     pub request_timeout: Duration,
+    /// Requests that take longer are logged as slow. `None` is never. Default 500 ms.
+    pub slow_after: Option<Duration>,
     /// The class of a commit for which the caller names none. Default sync.
     pub durability: Durability,
     /// Who may call.
@@ -120,6 +126,7 @@ impl Default for HttpSettings {
         Self {
             body_bytes_max: 10 << 20,
             request_timeout: Duration::from_secs(30),
+            slow_after: Some(Duration::from_millis(500)),
             durability: Durability::Sync,
             credentials: Credentials::default(),
             rate_limit: 0,
@@ -221,8 +228,14 @@ mod tests {
         let public = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let none = Credentials::default();
-        let some = Credentials { admin_token: Some("secret".into()), ..Credentials::default() };
-        let open = Credentials { anonymous: Anonymous::Owner, ..some.clone() };
+        let some = Credentials {
+            admin_token: Some("secret".into()),
+            ..Credentials::default()
+        };
+        let open = Credentials {
+            anonymous: Anonymous::Owner,
+            ..some.clone()
+        };
         assert_eq!(check_exposure(loopback, &none, false, false), Ok(()));
         let refused = Err(ExposureError::NoAuthentication { host: public });
         assert_eq!(check_exposure(public, &none, true, true), refused);
@@ -241,6 +254,9 @@ mod tests {
             anonymous: Anonymous::Refused,
         };
         let shown = format!("{secret:?}");
-        assert!(!shown.contains("tok-123") && !shown.contains("key-456"), "{shown}");
+        assert!(
+            !shown.contains("tok-123") && !shown.contains("key-456"),
+            "{shown}"
+        );
     }
 }

@@ -58,7 +58,10 @@ struct Arrival {
 
 impl Edge {
     pub(crate) fn new(app: App) -> Self {
-        Self { app, routes: Arc::new(Routes::all()) }
+        Self {
+            app,
+            routes: Arc::new(Routes::all()),
+        }
     }
 
     pub(crate) fn app(&self) -> &App {
@@ -79,7 +82,9 @@ impl Edge {
         };
         let origin = cors::allowed(request.headers(), &arrival.settings.cors_origins);
         let mut allowance = None;
-        let answered = self.admit_and_run(request, &arrival, origin, &mut allowance).await;
+        let answered = self
+            .admit_and_run(request, &arrival, origin, &mut allowance)
+            .await;
         let (mut response, failure) = match answered {
             Ok(mut response) => {
                 let failure = response.extensions_mut().remove::<Failure>();
@@ -132,7 +137,10 @@ impl Edge {
         if json_welcome || !dress::is_json(&response) {
             return Ok(response);
         }
-        Err(Failure::http(StatusCode::NOT_ACCEPTABLE, "the answer comes as application/json"))
+        Err(Failure::http(
+            StatusCode::NOT_ACCEPTABLE,
+            "the answer comes as application/json",
+        ))
     }
 
     /// Who calls, within its rate.
@@ -148,21 +156,31 @@ impl Edge {
         };
         let settings = &arrival.settings;
         let headers = request.headers();
-        let door = Door { headers, uri: request.uri(), loopback: arrival.peer.loopback };
+        let door = Door {
+            headers,
+            uri: request.uri(),
+            loopback: arrival.peer.loopback,
+        };
         let admitted = access::admit(rule, door, &settings.credentials);
         if admitted.is_err() {
             self.app.counts.auth_failures.fetch_add(1, Relaxed);
         }
         let address = client_address(arrival.peer.address, headers, &settings.trusted_proxies);
         let credential = admitted.as_ref().ok().and_then(|caller| caller.credential);
-        let payer = credential.map_or(Payer::Address(subscriber(address)), Payer::Credential);
+        let payer =
+            credential.map_or_else(|| Payer::Address(subscriber(address)), Payer::Credential);
         *allowance = self.spend(rule, payer, settings.rate_limit)?;
         admitted
     }
 
     fn spend(&self, rule: Rule, payer: Payer, limit: u32) -> Outcome<Option<Allowance>> {
-        let Some(class) = RouteClass::of(rule) else { return Ok(None) };
-        let spent = self.app.limiter.spend(class, payer, limit, self.app.monotonic());
+        let Some(class) = RouteClass::of(rule) else {
+            return Ok(None);
+        };
+        let spent = self
+            .app
+            .limiter
+            .spend(class, payer, limit, self.app.monotonic());
         spent.map_err(|allowance| {
             self.app.counts.rate_limited(class).fetch_add(1, Relaxed);
             allowance.refusal()
@@ -195,10 +213,24 @@ impl Edge {
         let status = response.status();
         self.app.requests.observe(row, arrival.verb, status, took);
         let route = row.map_or("unknown", |row| SURFACES[row].path);
-        let Trace { request_id, trace_id } = &arrival.trace;
+        let Trace {
+            request_id,
+            trace_id,
+        } = &arrival.trace;
         if let Some(failure) = failure.filter(|failure| failure.status().is_server_error()) {
             let cause = failure.cause().unwrap_or("-");
-            tracing::warn!(request_id, route, code = failure.code(), cause, "request failed");
+            tracing::warn!(
+                request_id,
+                route,
+                code = failure.code(),
+                cause,
+                "request failed"
+            );
+        }
+        let slow = arrival.settings.slow_after.filter(|after| took > *after);
+        if slow.is_some() {
+            let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(request_id, route, duration_ms, "slow request");
         }
         tracing::info!(
             target: "mantis_http::access",
@@ -222,8 +254,11 @@ fn wrong_verb(allowed: [bool; Verb::ALL.len()]) -> Failure {
 }
 
 fn not_built(group: &'static str) -> Failure {
-    Failure::new(Code::NotImplemented, "this surface is not built in this version")
-        .detail("surface", group)
+    Failure::new(
+        Code::NotImplemented,
+        "this surface is not built in this version",
+    )
+    .detail("surface", group)
 }
 
 /// Refuses a body by its declared length, before a byte of it is read.
@@ -231,5 +266,9 @@ fn check_length(request: &Request, max: usize) -> Outcome<()> {
     let declared = request.headers().get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let max_bytes = u64::try_from(max).unwrap_or(u64::MAX);
-    if declared.is_some_and(|length| length > max_bytes) { Err(over_limit(max)) } else { Ok(()) }
+    if declared.is_some_and(|length| length > max_bytes) {
+        Err(over_limit(max))
+    } else {
+        Ok(())
+    }
 }

@@ -45,7 +45,9 @@ pub(crate) struct EventHub {
 
 impl Default for EventHub {
     fn default() -> Self {
-        Self { sender: broadcast::channel(BACKLOG_MAX).0 }
+        Self {
+            sender: broadcast::channel(BACKLOG_MAX).0,
+        }
     }
 }
 
@@ -85,7 +87,10 @@ impl CommitWatch {
         if visible <= self.seen {
             return None;
         }
-        let event = Event::Commit { from_seq: self.seen.next().get(), to_seq: visible.get() };
+        let event = Event::Commit {
+            from_seq: self.seen.next().get(),
+            to_seq: visible.get(),
+        };
         self.seen = visible;
         Some(event)
     }
@@ -99,20 +104,41 @@ mod tests {
     fn commits_are_reported_once_and_without_gaps() {
         let mut watch = CommitWatch::new(Seq::new(7));
         assert_eq!(watch.look(Seq::new(7)), None);
-        assert_eq!(watch.look(Seq::new(9)), Some(Event::Commit { from_seq: 8, to_seq: 9 }));
+        assert_eq!(
+            watch.look(Seq::new(9)),
+            Some(Event::Commit {
+                from_seq: 8,
+                to_seq: 9
+            })
+        );
         assert_eq!(watch.look(Seq::new(9)), None);
-        assert_eq!(watch.look(Seq::new(10)), Some(Event::Commit { from_seq: 10, to_seq: 10 }));
+        assert_eq!(
+            watch.look(Seq::new(10)),
+            Some(Event::Commit {
+                from_seq: 10,
+                to_seq: 10
+            })
+        );
     }
 
     #[test]
     fn a_slow_listener_learns_what_it_missed() {
         let hub = EventHub::default();
-        hub.publish(Event::Commit { from_seq: 1, to_seq: 1 });
+        hub.publish(Event::Commit {
+            from_seq: 1,
+            to_seq: 1,
+        });
         let mut listener = hub.listen();
         for seq in 0..=BACKLOG_MAX as u64 {
-            hub.publish(Event::Commit { from_seq: seq, to_seq: seq });
+            hub.publish(Event::Commit {
+                from_seq: seq,
+                to_seq: seq,
+            });
         }
-        assert!(matches!(listener.try_recv(), Err(broadcast::error::TryRecvError::Lagged(1))));
+        assert!(matches!(
+            listener.try_recv(),
+            Err(broadcast::error::TryRecvError::Lagged(1))
+        ));
         assert!(listener.try_recv().is_ok());
     }
 }

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use mantis_session::SessionError;
 use mantis_types::{Code, ErrorKind};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Seconds after which a refused caller may try again.
@@ -34,9 +35,13 @@ struct Parts {
 impl Failure {
     /// A failure with a code of the shared table.
     pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut failure = Self::bare(status, code.as_str(), message.into(), code.kind());
-        let waits = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+        let waits = matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
         if waits {
             failure = failure.header(header::RETRY_AFTER, RETRY_AFTER);
         }
@@ -138,31 +143,71 @@ impl Failure {
     }
 
     /// The body of the envelope of `/api/v1/**`.
-    pub(crate) fn envelope(&self, request_id: &str) -> Value {
-        let parts = &self.0;
-        serde_json::json!({
-            "success": false,
-            "data": null,
-            "error": parts.message,
-            "meta": null,
-            "code": parts.code,
-            "details": parts.details,
-            "request_id": request_id,
-            "retryable": parts.retryable,
-        })
+    pub(crate) fn envelope<'a>(&'a self, request_id: &'a str) -> FailureEnvelope<'a> {
+        let bare = self.bare_object(request_id);
+        FailureEnvelope {
+            success: bare.success,
+            data: None,
+            error: bare.error,
+            meta: None,
+            code: bare.code,
+            details: bare.details,
+            request_id,
+            retryable: self.0.retryable,
+        }
     }
 
     /// The body of a failure of `/api/**`.
-    pub(crate) fn bare_object(&self, request_id: &str) -> Value {
-        let parts = &self.0;
-        serde_json::json!({
-            "success": false,
-            "error": parts.message,
-            "code": parts.code,
-            "details": parts.details,
-            "request_id": request_id,
-        })
+    pub(crate) fn bare_object<'a>(&'a self, request_id: &'a str) -> BareFailure<'a> {
+        let Parts {
+            message,
+            code,
+            details,
+            ..
+        } = &*self.0;
+        BareFailure {
+            success: false,
+            error: message,
+            code,
+            details,
+            request_id,
+        }
     }
+
+    /// A member of `details`.
+    #[cfg(test)]
+    pub(crate) fn shown_detail(&self, name: &str) -> Option<&Value> {
+        self.0.details.get(name)
+    }
+
+    /// The text for the outside.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+}
+
+/// A failure in the envelope; all members are always there.
+#[derive(Debug, Serialize)]
+pub(crate) struct FailureEnvelope<'a> {
+    success: bool,
+    data: Option<()>,
+    error: &'a str,
+    meta: Option<()>,
+    code: &'static str,
+    details: &'a Map<String, Value>,
+    request_id: &'a str,
+    retryable: bool,
+}
+
+/// A failure of the admin API.
+#[derive(Debug, Serialize)]
+pub(crate) struct BareFailure<'a> {
+    success: bool,
+    error: &'a str,
+    code: &'static str,
+    details: &'a Map<String, Value>,
+    request_id: &'a str,
 }
 
 impl From<SessionError> for Failure {

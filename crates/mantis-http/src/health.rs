@@ -72,7 +72,7 @@ pub(crate) struct Health {
 )]
 pub(crate) async fn health(State(app): State<App>, call: Call, uri: Uri) -> Outcome<Response> {
     params::none(uri.query())?;
-    answer(examine(&app, &call).await)
+    answer(&examine(&app, &call).await)
 }
 
 /// Whether the process answers
@@ -83,7 +83,12 @@ pub(crate) async fn health(State(app): State<App>, call: Call, uri: Uri) -> Outc
 pub(crate) async fn live(State(app): State<App>, uri: Uri) -> Outcome<Response> {
     params::none(uri.query())?;
     let (timestamp, version) = (app.timestamp(), app.config.build.version.clone());
-    answer(Health { status: HealthStatus::Healthy, timestamp, version, checks: None })
+    answer(&Health {
+        status: HealthStatus::Healthy,
+        timestamp,
+        version,
+        checks: None,
+    })
 }
 
 /// Whether writes are accepted
@@ -101,17 +106,21 @@ pub(crate) async fn ready(State(app): State<App>, call: Call, uri: Uri) -> Outco
     if storage.disk_full || app.tasks.is_stopped() {
         health.status = HealthStatus::Unhealthy;
     }
-    answer(health)
+    answer(&health)
 }
 
-fn answer(health: Health) -> Outcome<Response> {
+fn answer(health: &Health) -> Outcome<Response> {
     let unhealthy = health.status == HealthStatus::Unhealthy;
-    let mut response = enveloped(&health, None)?;
+    let mut response = enveloped(health, None)?;
     if unhealthy {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         response = with_header(response, header::RETRY_AFTER, HealthValue::RETRY);
     }
-    Ok(with_header(response, header::CACHE_CONTROL, HealthValue::NO_STORE))
+    Ok(with_header(
+        response,
+        header::CACHE_CONTROL,
+        HealthValue::NO_STORE,
+    ))
 }
 
 struct HealthValue;
@@ -124,8 +133,20 @@ impl HealthValue {
 /// Looks at every part.
 pub(crate) async fn examine(app: &App, call: &Call) -> Health {
     let engine = engine(app).await;
-    let checks = Checks { engine, log: log(app), disk: disk(app), memory: memory(app), pool: pool(app) };
-    let Checks { engine, log, disk, memory, pool } = &checks;
+    let checks = Checks {
+        engine,
+        log: log(app),
+        disk: disk(app),
+        memory: memory(app),
+        pool: pool(app),
+    };
+    let Checks {
+        engine,
+        log,
+        disk,
+        memory,
+        pool,
+    } = &checks;
     let all = [engine, log, disk, memory, pool];
     let worst = all.iter().map(|check| check.status).max();
     Health {
@@ -140,21 +161,38 @@ pub(crate) async fn examine(app: &App, call: &Call) -> Health {
 async fn engine(app: &App) -> Check {
     let from = app.monotonic();
     let session = app.database.session(Principal::Owner);
-    let command = Command::KvGet { key: Bytes::from_static(PROBE_KEY) };
+    let command = Command::KvGet {
+        key: Bytes::from_static(PROBE_KEY),
+    };
     let read = match session.execute_ready(&command) {
         Some(read) => Ok(read.map(|_| ())),
         None => {
             let deadline = tokio::time::Instant::now() + ENGINE_CHECK_MAX;
-            let terms = Terms { deadline, by_caller: false, writes: false };
-            app.admission.run(terms, move || session.execute(command).map(|_| ())).await
+            let terms = Terms {
+                deadline,
+                by_caller: false,
+                writes: false,
+            };
+            app.admission
+                .run(terms, move || session.execute(command).map(|_| ()))
+                .await
         }
     };
     let failure = app.database.status().storage.failure.is_some();
     let (status, detail) = match read {
-        Ok(Ok(())) if failure => (HealthStatus::Unhealthy, "background work has stopped".to_owned()),
+        Ok(Ok(())) if failure => (
+            HealthStatus::Unhealthy,
+            "background work has stopped".to_owned(),
+        ),
         Ok(Ok(())) => (HealthStatus::Healthy, "reads are answered".to_owned()),
-        Ok(Err(error)) => (HealthStatus::Unhealthy, format!("a read failed: {}", error.code())),
-        Err(failure) => (HealthStatus::Unhealthy, format!("a read did not end: {}", failure.code())),
+        Ok(Err(error)) => (
+            HealthStatus::Unhealthy,
+            format!("a read failed: {}", error.code()),
+        ),
+        Err(failure) => (
+            HealthStatus::Unhealthy,
+            format!("a read did not end: {}", failure.code()),
+        ),
     };
     check(app, from, status, detail)
 }
@@ -163,10 +201,14 @@ fn log(app: &App) -> Check {
     let from = app.monotonic();
     let status = app.database.status();
     let (health, detail) = match (&status.read_only, status.durable_seq) {
-        (Some(_), _) => (HealthStatus::Unhealthy, "a write or sync failed: read-only".to_owned()),
-        (None, Some(durable)) => {
-            (HealthStatus::Healthy, format!("durable to {durable} of {}", status.visible_seq))
-        }
+        (Some(_), _) => (
+            HealthStatus::Unhealthy,
+            "a write or sync failed: read-only".to_owned(),
+        ),
+        (None, Some(durable)) => (
+            HealthStatus::Healthy,
+            format!("durable to {durable} of {}", status.visible_seq),
+        ),
         (None, None) => (HealthStatus::Healthy, "in memory, without a log".to_owned()),
     };
     check(app, from, health, detail)
@@ -176,7 +218,10 @@ fn disk(app: &App) -> Check {
     let from = app.monotonic();
     let storage = app.database.status().storage;
     let (status, detail) = match storage.free_bytes {
-        _ if storage.disk_full => (HealthStatus::Degraded, "full: writes are refused".to_owned()),
+        _ if storage.disk_full => (
+            HealthStatus::Degraded,
+            "full: writes are refused".to_owned(),
+        ),
         Some(free) => (HealthStatus::Healthy, format!("{free} bytes free")),
         None => (HealthStatus::Healthy, "not used".to_owned()),
     };
@@ -189,7 +234,11 @@ fn memory(app: &App) -> Check {
     let (status, detail) = match (process.memory_used_bytes, process.memory_total_bytes) {
         (Some(used), Some(total)) => {
             let tight = used > total / 10 * 9;
-            let status = if tight { HealthStatus::Degraded } else { HealthStatus::Healthy };
+            let status = if tight {
+                HealthStatus::Degraded
+            } else {
+                HealthStatus::Healthy
+            };
             (status, format!("{used} of {total} bytes used"))
         }
         _ => (HealthStatus::Healthy, "the system does not say".to_owned()),
@@ -205,11 +254,18 @@ fn pool(app: &App) -> Check {
     } else {
         HealthStatus::Healthy
     };
-    let detail = format!("{} of {} calls run, {} wait", stats.active, stats.calls_max, stats.waiting);
+    let detail = format!(
+        "{} of {} calls run, {} wait",
+        stats.active, stats.calls_max, stats.waiting
+    );
     check(app, from, status, detail)
 }
 
 fn check(app: &App, from: Duration, status: HealthStatus, detail: String) -> Check {
     let took = app.monotonic().saturating_sub(from);
-    Check { status, detail, duration_ms: took.as_secs_f64() * 1000.0 }
+    Check {
+        status,
+        detail,
+        duration_ms: took.as_secs_f64() * 1000.0,
+    }
 }

@@ -64,11 +64,18 @@ struct Range {
 fn ranges(headers: &HeaderMap) -> Outcome<Vec<Range>> {
     let mut found = Vec::new();
     for line in headers.get_all(header::ACCEPT) {
-        let line = line.to_str().map_err(|_| Failure::invalid("Accept must be ASCII text"))?;
-        for range in line.split(',').map(str::trim).filter(|range| !range.is_empty()) {
+        let line = line
+            .to_str()
+            .map_err(|_| Failure::invalid("Accept must be ASCII text"))?;
+        for range in line
+            .split(',')
+            .map(str::trim)
+            .filter(|range| !range.is_empty())
+        {
             let mut parts = range.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let q = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            let q =
+                parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
             let thousandths = q.map_or(1000, quality);
             if found.len() < RANGES_MAX {
                 found.push(Range { media, thousandths });
@@ -87,7 +94,10 @@ fn quality(text: &str) -> u16 {
         return 1000;
     }
     let padded = format!("{part:0<3}");
-    padded.get(..3).and_then(|digits| digits.parse().ok()).unwrap_or(1000)
+    padded
+        .get(..3)
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(1000)
 }
 
 /// The quality of the most specific range that fits.
@@ -95,7 +105,9 @@ fn weight(ranges: &[Range], media: &str) -> u16 {
     let kind = media.split('/').next().unwrap_or_default();
     let any_of_kind = format!("{kind}/*");
     for wanted in [media, any_of_kind.as_str(), "*/*"] {
-        let found = ranges.iter().find(|range| range.media.eq_ignore_ascii_case(wanted));
+        let found = ranges
+            .iter()
+            .find(|range| range.media.eq_ignore_ascii_case(wanted));
         if let Some(range) = found {
             return range.thousandths;
         }
@@ -122,10 +134,18 @@ mod tests {
             ("application/json", "application/json", Some(Envelope)),
             ("application/*", "text/plain", Some(Envelope)),
             ("application/octet-stream", "text/plain", Some(Octets)),
-            ("application/octet-stream, */*;q=0.1", "text/plain", Some(Octets)),
+            (
+                "application/octet-stream, */*;q=0.1",
+                "text/plain",
+                Some(Octets),
+            ),
             ("text/plain", "text/plain; charset=utf-8", Some(AsStored)),
             ("image/*", "image/png", Some(AsStored)),
-            ("TEXT/PLAIN;q=0.5, application/json;q=0.4", "text/plain", Some(AsStored)),
+            (
+                "TEXT/PLAIN;q=0.5, application/json;q=0.4",
+                "text/plain",
+                Some(AsStored),
+            ),
             ("image/png", "text/plain", None),
             ("application/json;q=0", "text/plain", None),
             ("*/*;q=0", "text/plain", None),
@@ -137,9 +157,16 @@ mod tests {
 
     #[test]
     fn qualities_are_read_as_thousandths() {
-        for (text, expected) in
-            [("0", 0), ("0.", 0), ("0.5", 500), ("0.05", 50), ("0.123", 123), ("1", 1000), ("1.0", 1000), ("x", 1000)]
-        {
+        for (text, expected) in [
+            ("0", 0),
+            ("0.", 0),
+            ("0.5", 500),
+            ("0.05", 50),
+            ("0.123", 123),
+            ("1", 1000),
+            ("1.0", 1000),
+            ("x", 1000),
+        ] {
             assert_eq!(quality(text), expected, "{text}");
         }
     }

@@ -20,24 +20,42 @@ use crate::surfaces::{Pattern, Rule, SURFACES};
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
-        crate::health::health, crate::health::live, crate::health::ready,
-        crate::stats::pool, crate::stats::all,
+        crate::health::health,
+        crate::health::live,
+        crate::health::ready,
+        crate::stats::pool,
+        crate::stats::all,
         crate::admin::measures::prometheus,
-        crate::about::version, crate::about::capabilities, crate::about::openapi_json,
-        crate::kv::list::list, crate::kv::batch::batch,
-        crate::kv::show::show, crate::kv::show::head, crate::kv::value::store,
-        crate::kv::remove::remove, crate::kv::increment::increment,
-        crate::admin::docs::page, crate::admin::docs::openapi_yaml,
-        crate::admin::overview::health, crate::admin::overview::stats,
-        crate::admin::measures::metrics, crate::admin::measures::detailed,
-        crate::admin::streams::metrics, crate::admin::streams::events,
-        crate::admin::configuration::show, crate::admin::configuration::change,
+        crate::about::version,
+        crate::about::capabilities,
+        crate::about::openapi_json,
+        crate::kv::list::list,
+        crate::kv::batch::batch,
+        crate::kv::show::show,
+        crate::kv::show::head,
+        crate::kv::value::store,
+        crate::kv::remove::remove,
+        crate::kv::increment::increment,
+        crate::admin::docs::page,
+        crate::admin::docs::openapi_yaml,
+        crate::admin::overview::health,
+        crate::admin::overview::stats,
+        crate::admin::measures::metrics,
+        crate::admin::measures::detailed,
+        crate::admin::streams::metrics,
+        crate::admin::streams::events,
+        crate::admin::configuration::show,
+        crate::admin::configuration::change,
         crate::admin::configuration::validate,
-        crate::admin::kv::query, crate::admin::kv::batch, crate::admin::kv::stats,
-        crate::admin::kv::exists, crate::admin::kv::show, crate::admin::kv::store,
+        crate::admin::kv::query,
+        crate::admin::kv::batch,
+        crate::admin::kv::stats,
+        crate::admin::kv::exists,
+        crate::admin::kv::show,
+        crate::admin::kv::store,
         crate::admin::kv::remove,
     ),
-    components(schemas(FailureAnswer, AdminFailure, FormatWord, DurabilityWord)),
+    components(schemas(FailureAnswer, AdminFailure, FormatWord, DurabilityWord))
 )]
 struct Document;
 
@@ -84,33 +102,103 @@ fn complete(document: &mut Value) {
     });
     document["components"]["securitySchemes"] = schemes;
     add_aliases(document);
-    let Some(paths) = document["paths"].as_object_mut() else { return };
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return;
+    };
     for (path, operations) in paths.iter_mut() {
-        let surface = SURFACES.iter().find(|surface| Pattern(surface.path).openapi() == *path);
+        let surface = SURFACES
+            .iter()
+            .find(|surface| Pattern(surface.path).openapi() == *path);
         let rule = surface.map_or(Rule::Admin, |surface| surface.rule);
-        for operation in operations.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for operation in operations
+            .as_object_mut()
+            .into_iter()
+            .flat_map(Map::values_mut)
+        {
             operation["security"] = security(rule);
+            correct_parameters(operation);
+            correct_body(operation);
             operation["responses"]["default"] = refusal(path);
         }
     }
 }
 
 fn add_aliases(document: &mut Value) {
-    let Some(paths) = document["paths"].as_object_mut() else { return };
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return;
+    };
     for (alias, original) in ALIASES {
-        let Some(methods) = paths.get(*original).and_then(Value::as_object) else { continue };
+        let Some(methods) = paths.get(*original).and_then(Value::as_object) else {
+            continue;
+        };
         let answers = |method: &str| {
             let rows = SURFACES.iter().filter(|surface| surface.path == *alias);
-            rows.flat_map(|surface| surface.verbs).any(|verb| verb.as_str().eq_ignore_ascii_case(method))
+            rows.flat_map(|surface| surface.verbs)
+                .any(|verb| verb.as_str().eq_ignore_ascii_case(method))
         };
         let kept = methods.iter().filter(|(method, _)| answers(method));
-        let mut copy: Map<String, Value> =
-            kept.map(|(method, operation)| (method.clone(), operation.clone())).collect();
+        let mut copy: Map<String, Value> = kept
+            .map(|(method, operation)| (method.clone(), operation.clone()))
+            .collect();
         for operation in copy.values_mut() {
-            let id = operation["operationId"].as_str().unwrap_or_default().to_owned() + "Alias";
+            let id = operation["operationId"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+                + "Alias";
             operation["operationId"] = Value::String(id);
         }
         paths.insert((*alias).to_owned(), Value::Object(copy));
+    }
+}
+
+/// Says what the derive cannot: a parameter may be left out, but is never null; pages take whole
+/// numbers of any size, since larger ones are cut.
+fn correct_parameters(operation: &mut Value) {
+    let parameters = operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
+        if matches!(parameter["name"].as_str(), Some("limit" | "offset")) {
+            parameter["schema"] = json!({"type": "integer", "minimum": 0});
+        }
+        if let Some(schema) = parameter.get_mut("schema") {
+            strip_null(schema);
+        }
+    }
+}
+
+/// Raw bodies are bytes, not lists of numbers.
+fn correct_body(operation: &mut Value) {
+    let content = operation
+        .get_mut("requestBody")
+        .and_then(|body| body.get_mut("content"));
+    let octets = content.and_then(|content| content.get_mut("application/octet-stream"));
+    if let Some(octets) = octets {
+        octets["schema"] = json!({"type": "string", "format": "binary"});
+    }
+}
+
+fn strip_null(schema: &mut Value) {
+    if let Some(types) = schema.get_mut("type").and_then(Value::as_array_mut) {
+        types.retain(|name| name != "null");
+        if let [one] = types.as_slice() {
+            schema["type"] = one.clone();
+        }
+    }
+    let null = json!({"type": "null"});
+    let others = schema
+        .get("oneOf")
+        .and_then(Value::as_array)
+        .map(|schemas| {
+            schemas
+                .iter()
+                .filter(|schema| **schema != null)
+                .cloned()
+                .collect::<Vec<_>>()
+        });
+    if let Some([one]) = others.as_deref() {
+        *schema = one.clone();
     }
 }
 
@@ -125,7 +213,11 @@ fn security(rule: Rule) -> Value {
 /// Every refusal, whatever its status: the codes stand in `code`.
 fn refusal(path: &str) -> Value {
     let bare = crate::surfaces::Shape::of(path) == crate::surfaces::Shape::Bare;
-    let schema = if bare { "AdminFailure" } else { "FailureAnswer" };
+    let schema = if bare {
+        "AdminFailure"
+    } else {
+        "FailureAnswer"
+    };
     let schema = format!("#/components/schemas/{schema}");
     json!({
         "description": "Refused or failed; `code` says why.",

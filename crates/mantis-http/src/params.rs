@@ -22,15 +22,23 @@ impl Params {
     /// 400 for a broken encoding, a parameter given twice, or too many.
     pub(crate) fn parse(query: Option<&str>) -> Outcome<Self> {
         let mut params = Self::default();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        for pair in query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = String::from_utf8(decode_form(name)?)
                 .map_err(|_| Failure::invalid("a query parameter's name is not UTF-8"))?;
             if params.pairs.iter().any(|(known, _)| *known == name) {
-                return Err(Failure::invalid(format!("query parameter {name} is given twice")));
+                return Err(Failure::invalid(format!(
+                    "query parameter {name} is given twice"
+                )));
             }
             if params.pairs.len() == PARAMS_MAX {
-                return Err(Failure::invalid(format!("more than {PARAMS_MAX} query parameters")));
+                return Err(Failure::invalid(format!(
+                    "more than {PARAMS_MAX} query parameters"
+                )));
             }
             params.pairs.push((name, decode_form(value)?));
         }
@@ -48,8 +56,13 @@ impl Params {
     /// # Errors
     /// 400 when it is not UTF-8.
     pub(crate) fn text(&mut self, name: &str) -> Outcome<Option<String>> {
-        let text = self.bytes(name).map(|value| String::from_utf8(value.to_vec())).transpose();
-        text.map_err(|_| Failure::invalid_value(format!("query parameter {name} must be UTF-8 text")))
+        let text = self
+            .bytes(name)
+            .map(|value| String::from_utf8(value.to_vec()))
+            .transpose();
+        text.map_err(|_| {
+            Failure::invalid_value(format!("query parameter {name} must be UTF-8 text"))
+        })
     }
 
     /// The value as a whole number.
@@ -57,11 +70,19 @@ impl Params {
     /// # Errors
     /// 400 for anything else, negative numbers included.
     pub(crate) fn number(&mut self, name: &str) -> Outcome<Option<u64>> {
-        let Some(value) = self.bytes(name) else { return Ok(None) };
-        let digits = std::str::from_utf8(&value).ok().filter(|text| is_digits(text));
+        let Some(value) = self.bytes(name) else {
+            return Ok(None);
+        };
+        let digits = std::str::from_utf8(&value)
+            .ok()
+            .filter(|text| is_digits(text));
         // More digits than a u64 has are a number all the same: larger than every cap.
         let number = digits.map(|digits| digits.parse().unwrap_or(u64::MAX));
-        let wrong = || Failure::invalid_value(format!("query parameter {name} must be a whole number, at least 0"));
+        let wrong = || {
+            Failure::invalid_value(format!(
+                "query parameter {name} must be a whole number, at least 0"
+            ))
+        };
         number.map(Some).ok_or_else(wrong)
     }
 
@@ -74,7 +95,9 @@ impl Params {
             None => Ok(None),
             Some(b"true" | b"1") => Ok(Some(true)),
             Some(b"false" | b"0") => Ok(Some(false)),
-            Some(_) => Err(Failure::invalid_value(format!("query parameter {name} must be true or false"))),
+            Some(_) => Err(Failure::invalid_value(format!(
+                "query parameter {name} must be true or false"
+            ))),
         }
     }
 
@@ -85,7 +108,9 @@ impl Params {
     pub(crate) fn limit(&mut self, limits: &Limits) -> Outcome<usize> {
         let max = limits.list_limit_max;
         let given = self.number("limit")?;
-        Ok(given.map_or(limits.list_limit_default, |limit| usize::try_from(limit).unwrap_or(max).min(max)))
+        Ok(given.map_or(limits.list_limit_default, |limit| {
+            usize::try_from(limit).unwrap_or(max).min(max)
+        }))
     }
 
     /// Ends the reading.
@@ -97,7 +122,10 @@ impl Params {
             None => Ok(()),
             Some((name, _)) => {
                 let shown: String = name.chars().take(64).collect();
-                Err(Failure::invalid(format!("unknown query parameter {shown:?}")).detail("parameter", shown))
+                Err(
+                    Failure::invalid(format!("unknown query parameter {shown:?}"))
+                        .detail("parameter", shown),
+                )
             }
         }
     }
@@ -116,7 +144,11 @@ fn is_digits(text: &str) -> bool {
 }
 
 fn decode_form(text: &str) -> Outcome<Vec<u8>> {
-    if text.contains('+') { decode(&text.replace('+', " ")) } else { decode(text) }
+    if text.contains('+') {
+        decode(&text.replace('+', " "))
+    } else {
+        decode(text)
+    }
 }
 
 /// Percent-decodes to bytes.
@@ -128,7 +160,9 @@ pub(crate) fn decode(text: &str) -> Outcome<Vec<u8>> {
     for (at, _) in text.match_indices('%') {
         let digits = bytes.get(at + 1..at + 3);
         if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-            return Err(Failure::invalid("a % must be followed by two hexadecimal digits"));
+            return Err(Failure::invalid(
+                "a % must be followed by two hexadecimal digits",
+            ));
         }
     }
     Ok(percent_encoding::percent_decode(bytes).collect())
@@ -155,7 +189,8 @@ mod tests {
             assert_eq!(refused.unwrap_err().status().as_u16(), 400, "{query}");
         }
         for number in ["-1", "1.5", "", "x", "+1"] {
-            let mut params = Params::parse(Some(&format!("limit={}", number.replace('+', "%2B")))).unwrap();
+            let mut params =
+                Params::parse(Some(&format!("limit={}", number.replace('+', "%2B")))).unwrap();
             assert!(params.limit(&Limits::default()).is_err(), "{number}");
         }
         let many: String = (0..=PARAMS_MAX).map(|n| format!("p{n}=1&")).collect();
@@ -164,8 +199,16 @@ mod tests {
 
     #[test]
     fn limits_have_a_default_and_a_cap() {
-        let limit = |query| Params::parse(Some(query)).unwrap().limit(&Limits::default()).unwrap();
+        let limit = |query| {
+            Params::parse(Some(query))
+                .unwrap()
+                .limit(&Limits::default())
+                .unwrap()
+        };
         assert_eq!((limit(""), limit("limit=7"), limit("limit=0")), (100, 7, 0));
-        assert_eq!((limit("limit=1001"), limit("limit=99999999999999999999")), (1000, 1000));
+        assert_eq!(
+            (limit("limit=1001"), limit("limit=99999999999999999999")),
+            (1000, 1000)
+        );
     }
 }

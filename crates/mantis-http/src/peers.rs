@@ -35,7 +35,9 @@ fn bits(address: IpAddr) -> (u128, u8) {
 }
 
 fn shifted(address: u128, width: u8, prefix_len: u8) -> u128 {
-    address.checked_shr(u32::from(width - prefix_len)).unwrap_or(0)
+    address
+        .checked_shr(u32::from(width - prefix_len))
+        .unwrap_or(0)
 }
 
 /// Not a block of addresses.
@@ -51,13 +53,21 @@ impl FromStr for Network {
             Some((address, len)) => (address, Some(len)),
             None => (text, None),
         };
-        let base = address.trim().parse::<IpAddr>().map_err(|_| NotANetwork)?.to_canonical();
+        let base = address
+            .trim()
+            .parse::<IpAddr>()
+            .map_err(|_| NotANetwork)?
+            .to_canonical();
         let width = bits(base).1;
         let prefix_len = match len {
             Some(len) => len.trim().parse::<u8>().map_err(|_| NotANetwork)?,
             None => width,
         };
-        if prefix_len > width { Err(NotANetwork) } else { Ok(Self { base, prefix_len }) }
+        if prefix_len > width {
+            Err(NotANetwork)
+        } else {
+            Ok(Self { base, prefix_len })
+        }
     }
 }
 
@@ -77,10 +87,14 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Netwo
         return peer;
     }
     let lines = headers.get_all("x-forwarded-for").iter().rev();
-    let hops = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
+    let hops = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.rsplit(','));
     let mut nearest = peer;
     for hop in hops.take(HOPS_MAX) {
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { return nearest };
+        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            return nearest;
+        };
         nearest = address;
         if !is_trusted(address) {
             break;
@@ -101,7 +115,9 @@ pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
 /// Whether the request says that a proxy has passed it on.
 #[must_use]
 pub(crate) fn was_forwarded(headers: &HeaderMap) -> bool {
-    ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
+    ["x-forwarded-for", "forwarded", "x-real-ip", "via"]
+        .iter()
+        .any(|name| headers.contains_key(*name))
 }
 
 #[cfg(test)]
@@ -136,9 +152,18 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", "6.6.6.6, 1.2.3.4".parse().unwrap());
         headers.append("x-forwarded-for", "10.0.0.9".parse().unwrap());
-        assert_eq!(client_address(ip("9.9.9.9"), &headers, &trusted), ip("9.9.9.9"));
-        assert_eq!(client_address(ip("10.0.0.1"), &headers, &trusted), ip("1.2.3.4"));
+        assert_eq!(
+            client_address(ip("9.9.9.9"), &headers, &trusted),
+            ip("9.9.9.9")
+        );
+        assert_eq!(
+            client_address(ip("10.0.0.1"), &headers, &trusted),
+            ip("1.2.3.4")
+        );
         headers.insert("x-forwarded-for", "garbage".parse().unwrap());
-        assert_eq!(client_address(ip("10.0.0.1"), &headers, &trusted), ip("10.0.0.1"));
+        assert_eq!(
+            client_address(ip("10.0.0.1"), &headers, &trusted),
+            ip("10.0.0.1")
+        );
     }
 }

@@ -79,7 +79,9 @@ impl Bucket {
         let passed = now.saturating_sub(self.filled_at);
         let micros = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX);
         let full = u64::from(limit) * TOKEN;
-        self.micro_tokens = micros.saturating_mul(u64::from(limit)).saturating_add(self.micro_tokens);
+        self.micro_tokens = micros
+            .saturating_mul(u64::from(limit))
+            .saturating_add(self.micro_tokens);
         self.micro_tokens = self.micro_tokens.min(full);
         self.filled_at = now;
     }
@@ -119,10 +121,17 @@ impl RateLimiter {
                 bucket.micro_tokens < full
             });
             if buckets.len() >= BUCKETS_MAX {
-                return Err(Allowance { limit, remaining: 0, reset_seconds: 1 });
+                return Err(Allowance {
+                    limit,
+                    remaining: 0,
+                    reset_seconds: 1,
+                });
             }
         }
-        let new = Bucket { micro_tokens: u64::from(limit) * TOKEN, filled_at: now };
+        let new = Bucket {
+            micro_tokens: u64::from(limit) * TOKEN,
+            filled_at: now,
+        };
         let bucket = buckets.entry((class, payer)).or_insert(new);
         bucket.refill(now, limit);
         match bucket.micro_tokens.checked_sub(TOKEN) {
@@ -141,8 +150,14 @@ impl Allowance {
         let name = http::HeaderName::from_static;
         [
             (name("ratelimit-limit"), HeaderValue::from(self.limit)),
-            (name("ratelimit-remaining"), HeaderValue::from(self.remaining)),
-            (name("ratelimit-reset"), HeaderValue::from(self.reset_seconds)),
+            (
+                name("ratelimit-remaining"),
+                HeaderValue::from(self.remaining),
+            ),
+            (
+                name("ratelimit-reset"),
+                HeaderValue::from(self.reset_seconds),
+            ),
         ]
     }
 
@@ -151,8 +166,15 @@ impl Allowance {
         let failure = Failure::new(Code::RateLimited, "too many requests")
             .detail("limit_per_second", self.limit)
             .without_header(&header::RETRY_AFTER)
-            .header(header::RETRY_AFTER, HeaderValue::from(self.reset_seconds.max(1)));
-        self.headers().into_iter().fold(failure, |failure, (name, value)| failure.header(name, value))
+            .header(
+                header::RETRY_AFTER,
+                HeaderValue::from(self.reset_seconds.max(1)),
+            );
+        self.headers()
+            .into_iter()
+            .fold(failure, |failure, (name, value)| {
+                failure.header(name, value)
+            })
     }
 }
 
@@ -196,7 +218,10 @@ mod tests {
     #[test]
     fn zero_is_no_limit() {
         let limiter = RateLimiter::default();
-        assert_eq!(limiter.spend(RouteClass::Data, payer(1), 0, AT(0)), Ok(None));
+        assert_eq!(
+            limiter.spend(RouteClass::Data, payer(1), 0, AT(0)),
+            Ok(None)
+        );
         assert!(limiter.buckets.lock().is_empty());
     }
 
@@ -205,10 +230,24 @@ mod tests {
         let limiter = RateLimiter::default();
         let max = u32::try_from(BUCKETS_MAX).unwrap();
         for number in 0..max {
-            assert!(limiter.spend(RouteClass::Data, payer(number), 1, AT(0)).is_ok());
+            assert!(
+                limiter
+                    .spend(RouteClass::Data, payer(number), 1, AT(0))
+                    .is_ok()
+            );
         }
-        assert!(limiter.spend(RouteClass::Data, payer(max), 1, AT(0)).is_err(), "no room");
-        assert!(limiter.spend(RouteClass::Data, payer(max), 1, AT(2000)).is_ok(), "all are full again");
+        assert!(
+            limiter
+                .spend(RouteClass::Data, payer(max), 1, AT(0))
+                .is_err(),
+            "no room"
+        );
+        assert!(
+            limiter
+                .spend(RouteClass::Data, payer(max), 1, AT(2000))
+                .is_ok(),
+            "all are full again"
+        );
         assert_eq!(limiter.buckets.lock().len(), 1);
     }
 }

@@ -31,7 +31,9 @@ impl std::fmt::Debug for Routes {
 impl Routes {
     /// Every handler of this front end.
     pub(crate) fn all() -> Self {
-        let mut routes = Self { rows: SURFACES.iter().map(|_| Default::default()).collect() };
+        let mut routes = Self {
+            rows: SURFACES.iter().map(|_| Default::default()).collect(),
+        };
         routes.about();
         routes.keys_and_values();
         routes.admin();
@@ -58,7 +60,11 @@ impl Routes {
         self.add("/api/v1/kv", Get, kv::list::list);
         self.add("/api/v1/kv", Post, kv::batch::batch);
         self.add("/api/v1/kv/batch", Post, kv::batch::batch);
-        self.add("/api/v1/kv/{*key}/increment", Post, kv::increment::increment);
+        self.add(
+            "/api/v1/kv/{*key}/increment",
+            Post,
+            kv::increment::increment,
+        );
         self.add("/api/v1/kv/{*key}", Get, kv::show::show);
         self.add("/api/v1/kv/{*key}", Head, kv::show::head);
         self.add("/api/v1/kv/{*key}", Put, kv::value::store);
@@ -98,14 +104,19 @@ impl Routes {
     {
         let row = SURFACES.iter().position(|surface| surface.path == path);
         let row = row.expect("every route stands in the table of surfaces");
-        let route: Route = Arc::new(move |request, app| Box::pin(handler.clone().call(request, app)));
+        let route: Route =
+            Arc::new(move |request, app| Box::pin(handler.clone().call(request, app)));
         self.rows[row][verb as usize] = Some(route);
     }
 
     /// The handler of a row; `HEAD` is answered by `GET` where it has none of its own.
     pub(crate) fn get(&self, row: usize, verb: Verb) -> Option<&Route> {
         let verbs = self.rows.get(row)?;
-        let fallback = if verb == Verb::Head { verbs[Verb::Get as usize].as_ref() } else { None };
+        let fallback = if verb == Verb::Head {
+            verbs[Verb::Get as usize].as_ref()
+        } else {
+            None
+        };
         verbs[verb as usize].as_ref().or(fallback)
     }
 
@@ -113,7 +124,9 @@ impl Routes {
     pub(crate) fn listed(&self) -> Vec<(&'static str, Verb)> {
         let rows = SURFACES.iter().zip(&self.rows);
         let listed = rows.flat_map(|(surface, verbs)| {
-            let verbs = Verb::ALL.into_iter().filter(|verb| verbs[*verb as usize].is_some());
+            let verbs = Verb::ALL
+                .into_iter()
+                .filter(|verb| verbs[*verb as usize].is_some());
             verbs.map(|verb| (surface.path, verb))
         });
         listed.collect()

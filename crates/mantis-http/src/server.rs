@@ -44,7 +44,9 @@ pub struct Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,7 +113,12 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let app = App::new(config, settings, database, config_store);
-        Ok(Self { app, listener, address, acceptor })
+        Ok(Self {
+            app,
+            listener,
+            address,
+            acceptor,
+        })
     }
 
     /// The address that was bound; the port is known also when 0 was asked for.
@@ -123,14 +130,21 @@ impl Server {
     /// A handle for changes while it runs.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { app: self.app.clone() }
+        ServerHandle {
+            app: self.app.clone(),
+        }
     }
 
     /// Serves until `shutdown` resolves: then accepts nothing more, finishes the requests under way
     /// within the grace, ends the streams, and answers whether everything ended by itself. The
     /// database stays open.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> bool {
-        let Self { app, listener, address, acceptor } = self;
+        let Self {
+            app,
+            listener,
+            address,
+            acceptor,
+        } = self;
         start_background(&app);
         let places = Arc::new(Semaphore::new(app.config.connections_max));
         let connections = Connections::new(Edge::new(app.clone()), address, acceptor);

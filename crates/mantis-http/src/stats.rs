@@ -32,7 +32,11 @@ pub(crate) struct PoolStats {
 impl PoolStats {
     fn new(stats: AdmissionStats) -> Self {
         let waits = u32::try_from(stats.waits).unwrap_or(u32::MAX);
-        let average = stats.wait_sum.checked_div(waits).unwrap_or_default().as_secs_f64();
+        let average = stats
+            .wait_sum
+            .checked_div(waits)
+            .unwrap_or_default()
+            .as_secs_f64();
         Self {
             max_connections: stats.calls_max,
             active_connections: stats.active,
@@ -116,7 +120,12 @@ pub(crate) struct AllStats {
 )]
 pub(crate) async fn pool(State(app): State<App>, uri: Uri) -> Outcome<Response> {
     params::none(uri.query())?;
-    enveloped(&Stats { pool: PoolStats::new(app.admission.stats()) }, None)
+    enveloped(
+        &Stats {
+            pool: PoolStats::new(app.admission.stats()),
+        },
+        None,
+    )
 }
 
 /// Statistics of everything
@@ -135,7 +144,9 @@ pub(crate) async fn all(State(app): State<App>, call: Call, uri: Uri) -> Outcome
         started_at: crate::time::rfc3339(app.started_ms),
         kv,
         storage: storage_stats(&app),
-        transactions: TransactionStats { committed: status.transactions.committed },
+        transactions: TransactionStats {
+            committed: status.transactions.committed,
+        },
         protocols: Protocols {
             http: ProtocolStats {
                 connections: app.counts.connections.load(Relaxed),
@@ -164,7 +175,10 @@ pub(crate) fn storage_stats(app: &App) -> StorageStats {
 /// What the scan answers.
 pub(crate) async fn kv_stats(app: &App, call: &Call) -> Outcome<KvStatsView> {
     let database = app.database.clone();
-    let keys = app.blocking(call, move || database.count_keys()).await?.map_err(Failure::from)?;
+    let keys = app
+        .blocking(call, move || database.count_keys())
+        .await?
+        .map_err(Failure::from)?;
     let kv = app.database.status().kv;
     Ok(KvStatsView {
         keys,

@@ -22,12 +22,20 @@ pub(crate) enum Verb {
 
 impl Verb {
     /// Every verb, in the order of `Allow`.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Get,
+        Self::Head,
+        Self::Post,
+        Self::Put,
+        Self::Patch,
+        Self::Delete,
+    ];
 
     /// The verb of a request; `None` for methods that nothing here answers to.
     pub(crate) fn of(method: &http::Method) -> Option<Self> {
-        Self::ALL.into_iter().find(|verb| verb.as_str() == method.as_str())
+        Self::ALL
+            .into_iter()
+            .find(|verb| verb.as_str() == method.as_str())
     }
 
     /// As it stands in a request.
@@ -110,7 +118,11 @@ impl Shape {
     /// The form that goes with a path.
     pub(crate) fn of(path: &str) -> Self {
         let data = path == "/api/v1" || path.starts_with("/api/v1/");
-        if path.starts_with("/api/") && !data { Self::Bare } else { Self::Envelope }
+        if path.starts_with("/api/") && !data {
+            Self::Bare
+        } else {
+            Self::Envelope
+        }
     }
 }
 
@@ -120,7 +132,10 @@ pub(crate) enum Found {
     /// This row, by its index.
     Surface(usize),
     /// The path exists, the method does not. The rule of the path, and the methods it has.
-    WrongVerb { rule: Rule, allowed: [bool; Verb::ALL.len()] },
+    WrongVerb {
+        rule: Rule,
+        allowed: [bool; Verb::ALL.len()],
+    },
     /// No such path. The rule of what is around it.
     Nothing { rule: Rule },
 }
@@ -143,7 +158,9 @@ pub(crate) fn find(path: &str, verb: Option<Verb>) -> Found {
     }
     match rule {
         Some(rule) => Found::WrongVerb { rule, allowed },
-        None => Found::Nothing { rule: rule_around(path) },
+        None => Found::Nothing {
+            rule: rule_around(path),
+        },
     }
 }
 
@@ -158,8 +175,14 @@ fn rule_around(path: &str) -> Rule {
 
 /// The value of `Allow`.
 pub(crate) fn allow_list(allowed: [bool; Verb::ALL.len()]) -> String {
-    let verbs = Verb::ALL.into_iter().zip(allowed).filter(|(_, allowed)| *allowed);
-    verbs.map(|(verb, _)| verb.as_str()).collect::<Vec<_>>().join(", ")
+    let verbs = Verb::ALL
+        .into_iter()
+        .zip(allowed)
+        .filter(|(_, allowed)| *allowed);
+    verbs
+        .map(|(verb, _)| verb.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]

@@ -19,11 +19,19 @@ pub(crate) struct Trace {
 impl Trace {
     /// Takes over what the client sent, where it has the right form; makes the rest.
     pub(crate) fn of(headers: &HeaderMap, env: &Env) -> Self {
-        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| is_id(id));
+        let given = headers
+            .get(REQUEST_ID)
+            .and_then(|id| id.to_str().ok())
+            .filter(|id| is_id(id));
         let request_id = given.map_or_else(|| new_id(env), str::to_owned);
         let parent = headers.get(TRACEPARENT).and_then(|line| line.to_str().ok());
-        let trace_id = parent.and_then(trace_id).map_or_else(|| new_id(env), str::to_owned);
-        Self { request_id, trace_id }
+        let trace_id = parent
+            .and_then(trace_id)
+            .map_or_else(|| new_id(env), str::to_owned);
+        Self {
+            request_id,
+            trace_id,
+        }
     }
 
     /// The id as a header.
@@ -45,9 +53,13 @@ fn is_id(text: &str) -> bool {
 /// The trace id of a `traceparent` of version 00.
 fn trace_id(line: &str) -> Option<&str> {
     let mut parts = line.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let is_hex = |text: &str, len| {
-        text.len() == len && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        text.len() == len
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     let whole = parts.next().is_none() && version == "00" && is_hex(flags, 2);
     let real = trace.bytes().any(|byte| byte != b'0') && span.bytes().any(|byte| byte != b'0');
@@ -75,7 +87,12 @@ mod tests {
             headers.insert(REQUEST_ID, bad.parse().unwrap());
             assert_ne!(Trace::of(&headers, &env).request_id, bad);
         }
-        for bad in ["", "00-0-0-0", &parent.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)), &format!("{parent}-x")] {
+        for bad in [
+            "",
+            "00-0-0-0",
+            &parent.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
+            &format!("{parent}-x"),
+        ] {
             assert_eq!(trace_id(bad), None, "{bad}");
         }
     }

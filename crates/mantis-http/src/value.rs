@@ -35,7 +35,10 @@ pub(crate) struct Stored {
 
 impl Stored {
     fn new(bytes: impl Into<Bytes>, content_type: &str) -> Self {
-        Self { bytes: bytes.into(), content_type: content_type.to_owned() }
+        Self {
+            bytes: bytes.into(),
+            content_type: content_type.to_owned(),
+        }
     }
 
     /// Reads a JSON value: an array of integers 0 to 255 is bytes, a string is its UTF-8 text,
@@ -53,7 +56,12 @@ impl Stored {
                 .or_else(|| text_of(value).map(String::into_bytes))
                 .or_else(|| wrapped(value))
                 .map(|bytes| Self::new(bytes, OCTETS))
-                .ok_or_else(|| wrong("bytes", "an array of integers 0 to 255, a string, or {\"base64\": ...}")),
+                .ok_or_else(|| {
+                    wrong(
+                        "bytes",
+                        "an array of integers 0 to 255, a string, or {\"base64\": ...}",
+                    )
+                }),
             None => {
                 let octets = octets_of(value).map(|bytes| Self::new(bytes, OCTETS));
                 let guess = octets.or_else(|| text_of(value).map(|text| Self::new(text, TEXT)));
@@ -75,7 +83,11 @@ impl Stored {
         if let Some(bytes) = wrapped(value) {
             return Ok(Self::new(bytes, OCTETS));
         }
-        let said = if value.get().starts_with('"') { ValueType::String } else { ValueType::Json };
+        let said = if value.get().starts_with('"') {
+            ValueType::String
+        } else {
+            ValueType::Json
+        };
         Self::from_json(value, Some(said))
     }
 
@@ -90,11 +102,19 @@ fn wrong(said: &str, expected: &str) -> Failure {
 }
 
 fn octets_of(value: &RawValue) -> Option<Vec<u8>> {
-    if value.get().starts_with('[') { serde_json::from_str(value.get()).ok() } else { None }
+    if value.get().starts_with('[') {
+        serde_json::from_str(value.get()).ok()
+    } else {
+        None
+    }
 }
 
 fn text_of(value: &RawValue) -> Option<String> {
-    if value.get().starts_with('"') { serde_json::from_str(value.get()).ok() } else { None }
+    if value.get().starts_with('"') {
+        serde_json::from_str(value.get()).ok()
+    } else {
+        None
+    }
 }
 
 fn wrapped(value: &RawValue) -> Option<Vec<u8>> {
@@ -109,7 +129,7 @@ fn wrapped(value: &RawValue) -> Option<Vec<u8>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wrapped {
     /// The bytes in base64 with padding.
-    #[schema(example = "AP8=")]
+    #[schema(example = "AP8=", pattern = r"^([A-Za-z0-9+/]{4})*$")]
     base64: String,
 }
 
@@ -121,7 +141,10 @@ impl Wrapped {
 
 /// A key in a JSON request: text, or wrapped bytes.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(untagged, expecting = "a key must be a string or {\"base64\": \"...\"}")]
+#[serde(
+    untagged,
+    expecting = "a key must be a string or {\"base64\": \"...\"}"
+)]
 pub(crate) enum KeyForm {
     /// A key that is UTF-8 text.
     Text(String),
@@ -137,10 +160,9 @@ impl KeyForm {
     pub(crate) fn into_bytes(self) -> Outcome<Bytes> {
         match self {
             Self::Text(text) => Ok(Bytes::from(text)),
-            Self::Bytes(wrapped) => wrapped
-                .bytes()
-                .map(Bytes::from)
-                .ok_or_else(|| Failure::invalid_value("a key's base64 is not valid").detail("member", "key")),
+            Self::Bytes(wrapped) => wrapped.bytes().map(Bytes::from).ok_or_else(|| {
+                Failure::invalid_value("a key's base64 is not valid").detail("member", "key")
+            }),
         }
     }
 }
@@ -187,7 +209,9 @@ impl Format {
             "string" => Ok(Self::String),
             "json" => Ok(Self::Json),
             "base64" => Ok(Self::Base64),
-            _ => Err(Failure::invalid_value("format must be bytes, string, json or base64")),
+            _ => Err(Failure::invalid_value(
+                "format must be bytes, string, json or base64",
+            )),
         }
     }
 
@@ -197,13 +221,20 @@ impl Format {
     /// 406 for bytes that are no text or no JSON.
     pub(crate) fn show(self, bytes: &[u8]) -> Outcome<Shown<'_>> {
         let refused = |what: &str| {
-            Failure::http(StatusCode::NOT_ACCEPTABLE, format!("the value is not {what}; ask for format=base64 or bytes"))
+            Failure::http(
+                StatusCode::NOT_ACCEPTABLE,
+                format!("the value is not {what}; ask for format=base64 or bytes"),
+            )
         };
         match self {
             Self::Bytes => Ok(Shown::Bytes(bytes)),
             Self::Base64 => Ok(Shown::Base64(BASE64.encode(bytes))),
-            Self::String => std::str::from_utf8(bytes).map(Shown::Text).map_err(|_| refused("UTF-8 text")),
-            Self::Json => serde_json::from_slice(bytes).map(Shown::Json).map_err(|_| refused("JSON")),
+            Self::String => std::str::from_utf8(bytes)
+                .map(Shown::Text)
+                .map_err(|_| refused("UTF-8 text")),
+            Self::Json => serde_json::from_slice(bytes)
+                .map(Shown::Json)
+                .map_err(|_| refused("JSON")),
         }
     }
 }
@@ -228,8 +259,11 @@ pub(crate) enum Readable<'a> {
 
 impl<'a> Readable<'a> {
     pub(crate) fn of(bytes: &'a [u8], content_type: &str) -> Self {
-        let json = content_type.starts_with(JSON).then(|| serde_json::from_slice(bytes).ok());
-        json.flatten().map_or(Self::Text(TextOrBase64(bytes)), Self::Json)
+        let json = content_type
+            .starts_with(JSON)
+            .then(|| serde_json::from_slice(bytes).ok());
+        json.flatten()
+            .map_or(Self::Text(TextOrBase64(bytes)), Self::Json)
     }
 }
 
@@ -260,17 +294,41 @@ mod tests {
             ("\"a\"", Some(String), b"a", TEXT),
             ("\"a\"", Some(Json), b"\"a\"", JSON),
             ("{\"base64\":\"AP8=\"}", Some(Bytes), b"\x00\xff", OCTETS),
-            ("{\"base64\":\"AP8=\"}", None, b"{\"base64\":\"AP8=\"}", JSON),
+            (
+                "{\"base64\":\"AP8=\"}",
+                None,
+                b"{\"base64\":\"AP8=\"}",
+                JSON,
+            ),
             ("null", None, b"null", JSON),
-            ("1.50000000000000000001", None, b"1.50000000000000000001", JSON),
-            ("{ \"b\" : 1, \"a\" : 2 }", None, b"{ \"b\" : 1, \"a\" : 2 }", JSON),
+            (
+                "1.50000000000000000001",
+                None,
+                b"1.50000000000000000001",
+                JSON,
+            ),
+            (
+                "{ \"b\" : 1, \"a\" : 2 }",
+                None,
+                b"{ \"b\" : 1, \"a\" : 2 }",
+                JSON,
+            ),
         ] {
             let expected = (bytes.to_vec(), content_type.to_owned());
             assert_eq!(read(json, said).unwrap(), expected, "{json} {said:?}");
         }
-        for (json, said) in [("1", String), ("[300]", Bytes), ("{}", Bytes), ("{\"base64\":\"!\"}", Bytes)] {
+        for (json, said) in [
+            ("1", String),
+            ("[300]", Bytes),
+            ("{}", Bytes),
+            ("{\"base64\":\"!\"}", Bytes),
+        ] {
             let failure = read(json, Some(said)).unwrap_err();
-            assert_eq!((failure.status().as_u16(), failure.code()), (400, "invalid_value"), "{json}");
+            assert_eq!(
+                (failure.status().as_u16(), failure.code()),
+                (400, "invalid_value"),
+                "{json}"
+            );
         }
         assert!(read("\"\\ud800\"", None).is_err());
     }
@@ -278,7 +336,10 @@ mod tests {
     #[test]
     fn values_are_shown_as_asked_or_refused() {
         let json = |format: Format, bytes: &[u8]| {
-            format.show(bytes).map(|shown| serde_json::to_string(&shown).unwrap()).map_err(|f| f.status().as_u16())
+            format
+                .show(bytes)
+                .map(|shown| serde_json::to_string(&shown).unwrap())
+                .map_err(|f| f.status().as_u16())
         };
         assert_eq!(json(Format::Bytes, b"\x00\xffa").unwrap(), "[0,255,97]");
         assert_eq!(json(Format::Base64, b"\x00\xff").unwrap(), "\"AP8=\"");
@@ -291,11 +352,22 @@ mod tests {
 
     #[test]
     fn keys_that_are_no_text_are_wrapped() {
-        assert_eq!(serde_json::to_string(&TextOrBase64(b"a/b")).unwrap(), "\"a/b\"");
-        assert_eq!(serde_json::to_string(&TextOrBase64(b"\xff")).unwrap(), "{\"base64\":\"/w==\"}");
+        assert_eq!(
+            serde_json::to_string(&TextOrBase64(b"a/b")).unwrap(),
+            "\"a/b\""
+        );
+        assert_eq!(
+            serde_json::to_string(&TextOrBase64(b"\xff")).unwrap(),
+            "{\"base64\":\"/w==\"}"
+        );
         let key = serde_json::from_str::<KeyForm>("{\"base64\":\"/w==\"}").unwrap();
         assert_eq!(key.into_bytes().unwrap(), &b"\xff"[..]);
         assert!(serde_json::from_str::<KeyForm>("1").is_err());
-        assert!(serde_json::from_str::<KeyForm>("{\"base64\":\"!\"}").unwrap().into_bytes().is_err());
+        assert!(
+            serde_json::from_str::<KeyForm>("{\"base64\":\"!\"}")
+                .unwrap()
+                .into_bytes()
+                .is_err()
+        );
     }
 }

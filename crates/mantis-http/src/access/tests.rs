@@ -20,7 +20,11 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 fn check(rule: Rule, pairs: &[(&'static str, &str)], loopback: bool, anonymous: Anonymous) -> u16 {
     let (headers, uri) = (headers(pairs), Uri::from_static("/x"));
-    let door = Door { headers: &headers, uri: &uri, loopback };
+    let door = Door {
+        headers: &headers,
+        uri: &uri,
+        loopback,
+    };
     match admit(rule, door, &credentials(anonymous)) {
         Ok(_) => 200,
         Err(failure) => {
@@ -45,17 +49,43 @@ fn tokens_open_what_they_may() {
         (Rule::Data, "authorization", "Bearer key-on", 401),
         (Rule::Data, "authorization", "Bearer ", 401),
         (Rule::Data, "authorization", "key-one", 401),
-        (Rule::Data, "authorization", "Basic a2V5LW9uZTprZXktb25l", 401),
+        (
+            Rule::Data,
+            "authorization",
+            "Basic a2V5LW9uZTprZXktb25l",
+            401,
+        ),
         (Rule::Open, "authorization", "Bearer wrong", 401),
         (Rule::Admin, "authorization", "Bearer key-one", 403),
         (Rule::Admin, "apikey", "admin-secret", 200),
-        (Rule::Admin, "authorization", "Basic eDphZG1pbi1zZWNyZXQ=", 401),
-        (Rule::AdminPage, "authorization", "Basic eDphZG1pbi1zZWNyZXQ=", 200),
+        (
+            Rule::Admin,
+            "authorization",
+            "Basic eDphZG1pbi1zZWNyZXQ=",
+            401,
+        ),
+        (
+            Rule::AdminPage,
+            "authorization",
+            "Basic eDphZG1pbi1zZWNyZXQ=",
+            200,
+        ),
         (Rule::AdminPage, "authorization", "Basic eDp3cm9uZw==", 401),
     ] {
-        assert_eq!(check(rule, &[LOCAL, (header, value)], true, none), expected, "{rule:?} {value}");
+        assert_eq!(
+            check(rule, &[LOCAL, (header, value)], true, none),
+            expected,
+            "{rule:?} {value}"
+        );
     }
-    let both = |key| check(Rule::Data, &[("authorization", "Bearer key-one"), ("apikey", key)], true, none);
+    let both = |key| {
+        check(
+            Rule::Data,
+            &[("authorization", "Bearer key-one"), ("apikey", key)],
+            true,
+            none,
+        )
+    };
     assert_eq!(both("key-one"), 200);
     assert_eq!(both("key-two"), 401);
     let twice = [("apikey", "key-one"), ("apikey", "key-two")];
@@ -102,8 +132,15 @@ fn pages_of_other_origins_and_proxies_are_not_the_owner() {
 #[test]
 fn no_configured_secret_is_no_open_door() {
     let (headers, uri) = (headers(&[("apikey", "x")]), Uri::from_static("/x"));
-    let door = Door { headers: &headers, uri: &uri, loopback: true };
-    let empty = Credentials { admin_token: Some(String::new()), ..Credentials::default() };
+    let door = Door {
+        headers: &headers,
+        uri: &uri,
+        loopback: true,
+    };
+    let empty = Credentials {
+        admin_token: Some(String::new()),
+        ..Credentials::default()
+    };
     assert!(admit(Rule::Admin, door, &empty).is_err());
     assert!(admit(Rule::Data, door, &Credentials::default()).is_err());
 }

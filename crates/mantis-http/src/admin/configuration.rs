@@ -58,7 +58,10 @@ pub(crate) async fn change(
     params::none(uri.query())?;
     let change = Value::Object(payload.json::<Map<String, Value>>(&app)?);
     let store = Arc::clone(&app.config_store);
-    let done = app.blocking(&call, move || store.apply(&change)).await?.map_err(refusal)?;
+    let done = app
+        .blocking(&call, move || store.apply(&change))
+        .await?
+        .map_err(refusal)?;
     let (applied, restart_required) = (done.applied, done.restart_required);
     if !applied.is_empty() || !restart_required.is_empty() {
         app.publish(Event::Config {
@@ -66,7 +69,10 @@ pub(crate) async fn change(
             restart_required: restart_required.clone(),
         });
     }
-    bare(&AppliedView { applied, restart_required })
+    bare(&AppliedView {
+        applied,
+        restart_required,
+    })
 }
 
 /// `POST /api/config/validate`.
@@ -94,19 +100,27 @@ pub(crate) async fn validate(
     let store = Arc::clone(&app.config_store);
     let report = app.blocking(&call, move || store.validate(&change)).await?;
     let (errors, warnings) = (report.errors, report.warnings);
-    bare(&ReportView { valid: errors.is_empty(), errors, warnings })
+    bare(&ReportView {
+        valid: errors.is_empty(),
+        errors,
+        warnings,
+    })
 }
 
 fn refusal(error: ConfigError) -> Failure {
     match error {
         ConfigError::Invalid(report) => {
-            let text = format!("the configuration is not valid: {}", report.errors.join("; "));
+            let text = format!(
+                "the configuration is not valid: {}",
+                report.errors.join("; ")
+            );
             Failure::new(Code::InvalidValue, text)
                 .detail("errors", report.errors)
                 .detail("warnings", report.warnings)
         }
         other => {
-            let cause = std::error::Error::source(&other).map_or_else(String::new, ToString::to_string);
+            let cause =
+                std::error::Error::source(&other).map_or_else(String::new, ToString::to_string);
             Failure::new(other.code(), other.to_string()).because(cause)
         }
     }

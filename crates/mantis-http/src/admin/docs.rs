@@ -31,7 +31,7 @@ pub(crate) async fn page(uri: Uri) -> Outcome<Response> {
 /// This API as YAML
 #[utoipa::path(
     get, path = "/api/docs/openapi.yaml", tag = "about", operation_id = "openapiYaml",
-    responses((status = 200, description = "The OpenAPI document.", content_type = "application/yaml", body = String)),
+    responses((status = 200, description = "The OpenAPI document.", content_type = "application/yaml", body = serde_json::Value)),
 )]
 pub(crate) async fn openapi_yaml(uri: Uri) -> Outcome<Response> {
     params::none(uri.query())?;
@@ -54,36 +54,68 @@ fn write_operation(page: &mut String, path: &str, method: &str, operation: &Valu
     let text = |value: &Value| escape(value.as_str().unwrap_or_default());
     let (summary, id) = (text(&operation["summary"]), text(&operation["operationId"]));
     let method = method.to_uppercase();
-    push(page, format_args!("<section id=\"{id}\"><h2><code>{method} {}</code></h2>", escape(path)));
-    push(page, format_args!("<p><b>{summary}</b></p><p>{}</p>", text(&operation["description"])));
-    push(page, format_args!("<pre>{}</pre>", escape(&curl(path, &method, operation))));
+    push(
+        page,
+        format_args!(
+            "<section id=\"{id}\"><h2><code>{method} {}</code></h2>",
+            escape(path)
+        ),
+    );
+    push(
+        page,
+        format_args!(
+            "<p><b>{summary}</b></p><p>{}</p>",
+            text(&operation["description"])
+        ),
+    );
+    push(
+        page,
+        format_args!("<pre>{}</pre>", escape(&curl(path, &method, operation))),
+    );
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let rows = parameters.map(|parameter| {
         let (name, place) = (text(&parameter["name"]), text(&parameter["in"]));
-        format!("<tr><td><code>{name}</code></td><td>{place}</td><td>{}</td></tr>", text(&parameter["description"]))
+        format!(
+            "<tr><td><code>{name}</code></td><td>{place}</td><td>{}</td></tr>",
+            text(&parameter["description"])
+        )
     });
     let rows: String = rows.collect();
     if !rows.is_empty() {
         push(page, format_args!("<table>{rows}</table>"));
     }
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
-        push(page, format_args!("<p><code>{}</code> {}</p>", escape(status), text(&response["description"])));
+        push(
+            page,
+            format_args!(
+                "<p><code>{}</code> {}</p>",
+                escape(status),
+                text(&response["description"])
+            ),
+        );
         let example = &response["content"]["application/json"]["example"];
         if !example.is_null() {
-            push(page, format_args!("<pre>{}</pre>", escape(&example.to_string())));
+            push(
+                page,
+                format_args!("<pre>{}</pre>", escape(&example.to_string())),
+            );
         }
     }
     page.push_str("</section>\n");
 }
 
 fn curl(path: &str, method: &str, operation: &Value) -> String {
-    let path = operation["parameters"].as_array().into_iter().flatten().fold(path.to_owned(), |path, parameter| {
-        let (name, example) = (parameter["name"].as_str(), parameter["example"].as_str());
-        match (name, example) {
-            (Some(name), Some(example)) => path.replace(&format!("{{{name}}}"), example),
-            _ => path,
-        }
-    });
+    let path = operation["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .fold(path.to_owned(), |path, parameter| {
+            let (name, example) = (parameter["name"].as_str(), parameter["example"].as_str());
+            match (name, example) {
+                (Some(name), Some(example)) => path.replace(&format!("{{{name}}}"), example),
+                _ => path,
+            }
+        });
     let verb = match method {
         "GET" => String::new(),
         "HEAD" => "-I ".to_owned(),
@@ -99,11 +131,15 @@ fn curl(path: &str, method: &str, operation: &Value) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 fn push(page: &mut String, arguments: std::fmt::Arguments<'_>) {
-    page.write_fmt(arguments).expect("writing to a string cannot fail");
+    page.write_fmt(arguments)
+        .expect("writing to a string cannot fail");
 }
 
 #[cfg(test)]
@@ -115,7 +151,10 @@ mod tests {
         let page = write_page(openapi::document());
         for (path, operations) in openapi::document()["paths"].as_object().unwrap() {
             for method in operations.as_object().unwrap().keys() {
-                assert!(page.contains(&format!("{} {path}</code>", method.to_uppercase())), "{path}");
+                assert!(
+                    page.contains(&format!("{} {path}</code>", method.to_uppercase())),
+                    "{path}"
+                );
             }
         }
         for forbidden in ["<script", "src=", "@import", "url(", "//fonts", "onclick"] {

@@ -10,12 +10,15 @@ use serde_json::value::RawValue;
 
 use crate::answer::{bare, etag, with_commit, with_header};
 use crate::app::App;
+use crate::body::maybe_span;
 use crate::call::{Call, PathKey, Payload, strange_reply};
 use crate::failure::{Failure, Outcome};
 use crate::kv::{
     BatchForm, BatchParts, ResultForm, expiry, page_of, result_views, run_batch, seconds_left,
 };
-use crate::openapi::{AdminBatch, AdminEntryView, AdminExistence, AdminFailure, AdminKeys, AdminRemoved};
+use crate::openapi::{
+    AdminBatch, AdminEntryView, AdminExistence, AdminFailure, AdminKeys, AdminRemoved,
+};
 use crate::params::{self, Params};
 use crate::stats::{KvStatsView, kv_stats};
 use crate::value::{Readable, Stored, TextOrBase64};
@@ -57,7 +60,9 @@ impl<'a> AdminEntry<'a> {
             metadata: Metadata {
                 content_type: &entry.content_type,
                 tags: &entry.tags,
-                properties: Properties { size_bytes: entry.value.len() },
+                properties: Properties {
+                    size_bytes: entry.value.len(),
+                },
             },
         }
     }
@@ -80,7 +85,11 @@ pub(crate) async fn show(
 ) -> Outcome<Response> {
     params::none(uri.query())?;
     let entry = read(&app, &call, key).await?.ok_or_else(absent)?;
-    Ok(with_header(bare(&AdminEntry::new(&entry))?, http::header::ETAG, etag(entry.version)))
+    Ok(with_header(
+        bare(&AdminEntry::new(&entry))?,
+        http::header::ETAG,
+        etag(entry.version),
+    ))
 }
 
 async fn read(app: &App, call: &Call, key: bytes::Bytes) -> Outcome<Option<Entry>> {
@@ -102,10 +111,12 @@ pub(crate) struct AdminPut {
     #[schema(value_type = Value, example = "hello")]
     value: Box<RawValue>,
     /// Seconds until it expires, at least 1.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 3_162_240_000_u64)]
+    #[serde(default, deserialize_with = "maybe_span")]
     ttl: Option<u64>,
     /// Labels for invalidation by tag.
     #[serde(default)]
+    #[schema(max_items = 64)]
     tags: Vec<String>,
 }
 
@@ -125,16 +136,32 @@ pub(crate) async fn store(
 ) -> Outcome<Response> {
     params::none(uri.query())?;
     let AdminPut { value, ttl, tags } = payload.json(&app)?;
-    let Stored { bytes, content_type } = Stored::from_admin_json(&value)?;
+    let Stored {
+        bytes,
+        content_type,
+    } = Stored::from_admin_json(&value)?;
     let expiry = expiry(ttl, None)?.unwrap_or_default();
     let content_type = Some(content_type);
-    let put = Put { key: key.clone(), value: bytes, content_type, tags, expiry, ..Put::default() };
-    let command = Command::KvPut { put, durability: call.durability };
+    let put = Put {
+        key: key.clone(),
+        value: bytes,
+        content_type,
+        tags,
+        expiry,
+        ..Put::default()
+    };
+    let command = Command::KvPut {
+        put,
+        durability: call.durability,
+    };
     let Reply::KvPut(done) = app.execute(&call, command).await? else {
         return Err(strange_reply());
     };
     let entry = read(&app, &call, key).await?.ok_or_else(absent)?;
-    Ok(with_commit(bare(&AdminEntry::new(&entry))?, Some(done.committed)))
+    Ok(with_commit(
+        bare(&AdminEntry::new(&entry))?,
+        Some(done.committed),
+    ))
 }
 
 #[derive(Serialize)]
@@ -157,12 +184,22 @@ pub(crate) async fn remove(
 ) -> Outcome<Response> {
     params::none(uri.query())?;
     let (condition, durability) = (Condition::Always, call.durability);
-    let command = Command::KvDelete { key: key.clone(), condition, durability };
+    let command = Command::KvDelete {
+        key: key.clone(),
+        condition,
+        durability,
+    };
     let Reply::KvDelete(done) = app.execute(&call, command).await? else {
         return Err(strange_reply());
     };
     let deleted = done.committed.is_some();
-    Ok(with_commit(bare(&Removed { key: TextOrBase64(&key), deleted })?, done.committed))
+    Ok(with_commit(
+        bare(&Removed {
+            key: TextOrBase64(&key),
+            deleted,
+        })?,
+        done.committed,
+    ))
 }
 
 #[derive(Serialize)]
@@ -185,7 +222,10 @@ pub(crate) async fn exists(
 ) -> Outcome<Response> {
     params::none(uri.query())?;
     let exists = read(&app, &call, key.clone()).await?.is_some();
-    bare(&Existence { key: TextOrBase64(&key), exists })
+    bare(&Existence {
+        key: TextOrBase64(&key),
+        exists,
+    })
 }
 
 #[derive(Serialize)]
@@ -216,8 +256,16 @@ pub(crate) async fn query(State(app): State<App>, call: Call, uri: Uri) -> Outco
     };
     params.finish()?;
     let page = page_of(&app, &call, list).await?;
-    let keys = page.items.iter().map(|item| TextOrBase64(&item.key)).collect();
-    bare(&Keys { keys, total: page.total, has_more: page.next_cursor.is_some() })
+    let keys = page
+        .items
+        .iter()
+        .map(|item| TextOrBase64(&item.key))
+        .collect();
+    bare(&Keys {
+        keys,
+        total: page.total,
+        has_more: page.next_cursor.is_some(),
+    })
 }
 
 #[derive(Serialize)]

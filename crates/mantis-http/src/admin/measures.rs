@@ -37,7 +37,10 @@ pub(crate) async fn metrics(State(app): State<App>, uri: Uri) -> Outcome<Respons
 
 /// All metrics and the time.
 pub(crate) fn metrics_view(app: &App) -> MetricsView {
-    MetricsView { metrics: flat(&sources(app)), timestamp: app.timestamp() }
+    MetricsView {
+        metrics: flat(&sources(app)),
+        timestamp: app.timestamp(),
+    }
 }
 
 /// All metrics as Prometheus text
@@ -47,7 +50,10 @@ pub(crate) fn metrics_view(app: &App) -> MetricsView {
 )]
 pub(crate) async fn prometheus(State(app): State<App>, uri: Uri) -> Outcome<Response> {
     params::none(uri.query())?;
-    Ok(typed("text/plain; version=0.0.4; charset=utf-8", render(&sources(&app))))
+    Ok(typed(
+        "text/plain; version=0.0.4; charset=utf-8",
+        render(&sources(&app)),
+    ))
 }
 
 /// `/api/metrics/detailed`: rates and quantiles over the last 60 s.

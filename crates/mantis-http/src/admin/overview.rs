@@ -43,10 +43,19 @@ pub(crate) struct AdminDatabase {
 pub(crate) async fn health(State(app): State<App>, call: Call, uri: Uri) -> Outcome<Response> {
     params::none(uri.query())?;
     let health = examine(&app, &call).await;
-    let database = if call.caller.credential.is_some() { Some(database(&app, &call).await?) } else { None };
+    let database = if call.caller.credential.is_some() {
+        Some(database(&app, &call).await?)
+    } else {
+        None
+    };
     let unhealthy = health.status == HealthStatus::Unhealthy;
     let (status, timestamp, version) = (health.status, health.timestamp, health.version);
-    let mut response = bare(&AdminHealth { status, timestamp, version, database })?;
+    let mut response = bare(&AdminHealth {
+        status,
+        timestamp,
+        version,
+        database,
+    })?;
     if unhealthy {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
@@ -114,7 +123,10 @@ pub(crate) async fn stats(State(app): State<App>, call: Call, uri: Uri) -> Outco
         uptime_seconds: app.uptime().as_secs_f64(),
         version: app.config.build.version.clone(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
-        cpu_usage_percent: app.operations.rates(app.monotonic(), cpu_time()).cpu_percent,
+        cpu_usage_percent: app
+            .operations
+            .rates(app.monotonic(), cpu_time())
+            .cpu_percent,
         memory_usage_bytes: process.memory_used_bytes,
         disk_usage_bytes: process.disk_used_bytes,
         active_connections: app.counts.connections.load(Relaxed),

@@ -72,15 +72,20 @@ pub(crate) async fn events(
 }
 
 fn answer(app: &App, headers: &HeaderMap, upgrade: Upgrade, source: Source) -> Outcome<Response> {
-    let place = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
-        Failure::new(Code::PoolExhausted, "too many event streams are open")
-    })?;
+    let place = Arc::clone(&app.streams)
+        .try_acquire_owned()
+        .map_err(|_| Failure::new(Code::PoolExhausted, "too many event streams are open"))?;
     let stopped = app.tasks.stopped();
-    let feed = Feed { app: app.clone(), source, stopped, _place: place };
+    let feed = Feed {
+        app: app.clone(),
+        source,
+        stopped,
+        _place: place,
+    };
     if !headers.contains_key(header::UPGRADE) {
-        let items = feed.into_stream().map(|line| {
-            Ok::<_, Infallible>(SseEvent::default().event(line.name).data(line.json))
-        });
+        let items = feed
+            .into_stream()
+            .map(|line| Ok::<_, Infallible>(SseEvent::default().event(line.name).data(line.json)));
         let sse = Sse::new(items).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
         return Ok(sse.into_response());
     }
@@ -156,7 +161,10 @@ impl Feed {
             Source::Samples(ticks) => {
                 ticks.tick().await;
                 let json = serde_json::to_string(&detailed_view(&self.app)).ok()?;
-                Some(Line { name: "sample", json })
+                Some(Line {
+                    name: "sample",
+                    json,
+                })
             }
             Source::Events(listener) => match listener.recv().await {
                 Ok(event) => {
@@ -165,12 +173,21 @@ impl Feed {
                         Event::Config { .. } => "config",
                     };
                     let timestamp = self.app.timestamp();
-                    let stamped = Stamped { timestamp, event: (*event).clone() };
-                    Some(Line { name, json: serde_json::to_string(&stamped).ok()? })
+                    let stamped = Stamped {
+                        timestamp,
+                        event: (*event).clone(),
+                    };
+                    Some(Line {
+                        name,
+                        json: serde_json::to_string(&stamped).ok()?,
+                    })
                 }
                 Err(broadcast::error::RecvError::Lagged(missed)) => {
                     let json = serde_json::json!({"type": "lagged", "missed": missed});
-                    Some(Line { name: "lagged", json: json.to_string() })
+                    Some(Line {
+                        name: "lagged",
+                        json: json.to_string(),
+                    })
                 }
                 Err(broadcast::error::RecvError::Closed) => None,
             },

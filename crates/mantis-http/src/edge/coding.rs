@@ -69,7 +69,9 @@ where
 /// 415 for several codings, or one that is not known.
 fn is_encoded(request: &Request) -> Outcome<bool> {
     let mut codings = request.headers().get_all(header::CONTENT_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(false) };
+    let Some(coding) = codings.next() else {
+        return Ok(false);
+    };
     let known = matches!(coding.as_bytes(), b"gzip" | b"br" | b"zstd");
     if coding == "identity" && codings.next().is_none() {
         return Ok(false);

@@ -16,20 +16,33 @@ const EXPOSED_HEADERS: &str = "ETag, Location, Retry-After, RateLimit-Limit, Rat
 /// The listed origin that the request names; never what the request itself says.
 pub(super) fn allowed<'a>(headers: &HeaderMap, origins: &'a [String]) -> Option<&'a str> {
     let origin = headers.get(header::ORIGIN)?.as_bytes();
-    let known = origins.iter().map(String::as_str).filter(|known| *known != "*");
+    let known = origins
+        .iter()
+        .map(String::as_str)
+        .filter(|known| *known != "*");
     known.into_iter().find(|known| known.as_bytes() == origin)
 }
 
 /// The answer to a browser that asks before it calls; `None` for any other request.
 pub(super) fn preflight(request: &Request, origin: &str, found: &Found) -> Option<Response> {
-    let asks = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let asks = request
+        .headers()
+        .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() != Method::OPTIONS || !asks || origin.is_empty() {
         return None;
     }
     let methods = match found {
-        Found::Surface(row) => SURFACES.get(*row)?.verbs.iter().map(|verb| verb.as_str()).collect(),
+        Found::Surface(row) => SURFACES
+            .get(*row)?
+            .verbs
+            .iter()
+            .map(|verb| verb.as_str())
+            .collect(),
         Found::WrongVerb { allowed, .. } => {
-            let verbs = Verb::ALL.into_iter().zip(allowed).filter(|(_, allowed)| **allowed);
+            let verbs = Verb::ALL
+                .into_iter()
+                .zip(allowed)
+                .filter(|(_, allowed)| **allowed);
             verbs.map(|(verb, _)| verb.as_str()).collect::<Vec<_>>()
         }
         Found::Nothing { .. } => return None,
@@ -41,7 +54,10 @@ pub(super) fn preflight(request: &Request, origin: &str, found: &Found) -> Optio
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     let allowed = HeaderValue::from_static(ALLOWED_HEADERS);
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    headers.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("600"),
+    );
     Some(response)
 }
 

@@ -12,9 +12,15 @@ use crate::trace::{REQUEST_ID, Trace};
 pub(crate) const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; sandbox",
+    ),
     (header::REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(), geolocation=(), microphone=()",
+    ),
 ];
 /// The documentation page has a style sheet of its own, and no script.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; \
@@ -23,15 +29,19 @@ const HSTS: &str = "max-age=31536000";
 
 /// The body of a failure.
 pub(crate) fn failure_body(failure: &Failure, request_id: &str, shape: Shape) -> String {
-    match shape {
-        Shape::Envelope => failure.envelope(request_id).to_string(),
-        Shape::Bare => failure.bare_object(request_id).to_string(),
-    }
+    let written = match shape {
+        Shape::Envelope => serde_json::to_string(&failure.envelope(request_id)),
+        Shape::Bare => serde_json::to_string(&failure.bare_object(request_id)),
+    };
+    written.expect("text and JSON values can be written")
 }
 
 /// Whether an answer's body is JSON.
 pub(super) fn is_json(response: &Response) -> bool {
-    response.headers().get(header::CONTENT_TYPE).is_some_and(|media| media == "application/json")
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media| media == "application/json")
 }
 
 /// A failure as an answer.
@@ -43,7 +53,10 @@ pub(super) fn refusal(failure: &Failure, trace: &Trace, shape: Shape) -> Respons
     for (name, value) in failure.headers() {
         headers.append(name, value.clone());
     }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -55,12 +68,20 @@ pub(super) fn finish(response: &mut Response, trace: &Trace, tls: bool) {
     for (name, value) in SECURITY_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|media| media == crate::admin::docs::PAGE_TYPE);
+    let is_page = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|media| media == crate::admin::docs::PAGE_TYPE);
     if is_page {
-        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(PAGE_POLICY),
+        );
     }
     if tls {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+        headers.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static(HSTS),
+        );
     }
     // Answers belong to their caller, and the next one may differ.
     let private = HeaderValue::from_static("private, no-cache");

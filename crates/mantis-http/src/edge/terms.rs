@@ -33,17 +33,26 @@ pub(super) fn of(
         return Err(malformed(&TIMEOUT, "at least 1"));
     }
     let by_caller = wish.is_some_and(|wish| wish < settings.request_timeout);
-    let span = wish.unwrap_or(settings.request_timeout).min(settings.request_timeout);
+    let span = wish
+        .unwrap_or(settings.request_timeout)
+        .min(settings.request_timeout);
     let durability = match headers.get(DURABILITY_HEADER).map(|word| word.to_str()) {
         None => settings.durability,
-        Some(Ok(word)) => {
-            word.parse().map_err(|()| malformed(&DURABILITY_HEADER, "sync, interval or none"))?
-        }
+        Some(Ok(word)) => word
+            .parse()
+            .map_err(|()| malformed(&DURABILITY_HEADER, "sync, interval or none"))?,
         Some(Err(_)) => return Err(malformed(&DURABILITY_HEADER, "sync, interval or none")),
     };
     let min_seq = number(headers, &MIN_SEQ)?.map(Seq::new);
     let deadline = Instant::now() + span;
-    Ok(Call { surface, caller, deadline, by_caller, durability, min_seq })
+    Ok(Call {
+        surface,
+        caller,
+        deadline,
+        by_caller,
+        durability,
+        min_seq,
+    })
 }
 
 /// Refuses what would be ignored, and what the client relies on.
@@ -65,11 +74,15 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap, writes: bool) -> Outcome<(
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Outcome<Option<u64>> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
     let text = value.to_str().ok().map(str::trim);
     let digits = text.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let number = digits.and_then(|digits| digits.parse().ok());
-    number.map(Some).ok_or_else(|| malformed(name, "a whole number"))
+    number
+        .map(Some)
+        .ok_or_else(|| malformed(name, "a whole number"))
 }
 
 fn malformed(name: &HeaderName, expected: &str) -> Failure {

@@ -4,18 +4,17 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{StatusCode, Uri};
-use mantis_session::{
-    Batch, BatchDone, BatchOp, Command, Condition, KvError, OpDone, Put, Reply,
-};
+use mantis_session::{Batch, BatchDone, BatchOp, Command, Condition, KvError, OpDone, Put, Reply};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::value::expiry;
 use crate::answer::{enveloped, with_commit};
 use crate::app::App;
+use crate::body::{maybe_span, maybe_whole};
 use crate::call::{Call, Payload, strange_reply};
 use crate::failure::{Failure, Outcome};
-use crate::openapi::{Answer, BatchShape, FailureAnswer, FormatWord};
+use crate::openapi::{Answer, BatchShape, FailureAnswer, FormatWord, OperationShape};
 use crate::params::Params;
 use crate::value::{Format, KeyForm, Readable, Shown, Stored, TextOrBase64, ValueType};
 
@@ -24,6 +23,7 @@ use crate::value::{Format, KeyForm, Readable, Shown, Stored, TextOrBase64, Value
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchForm {
     /// In the order in which they take effect; at most 10,000.
+    #[schema(value_type = Vec<OperationShape>, max_items = 10_000)]
     operations: Vec<OperationForm>,
     /// One commit for all, or each for itself.
     #[serde(default)]
@@ -31,45 +31,33 @@ pub(crate) struct BatchForm {
 }
 
 /// One operation. `type` and `operation` are other names of `op`, `put` of `set`.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OperationForm {
-    /// What to do.
     #[serde(alias = "type", alias = "operation")]
     op: OperationWord,
-    /// The key.
     key: KeyForm,
-    /// For `set`.
-    #[schema(value_type = Option<Value>)]
     value: Option<Box<RawValue>>,
-    /// For `set`: overrides the guess.
     value_type: Option<ValueType>,
-    /// For `set`: seconds until it expires.
-    #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "maybe_span")]
     ttl: Option<u64>,
-    /// For `set`: milliseconds until it expires.
-    #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "maybe_span")]
     ttl_ms: Option<u64>,
-    /// For `increment`.
+    #[serde(default, deserialize_with = "maybe_whole")]
     by: Option<i64>,
-    /// For `increment`: what an absent key counts as.
+    #[serde(default, deserialize_with = "maybe_whole")]
     initial: Option<i64>,
-    /// For `set`: labels for invalidation by tag.
     tags: Option<Vec<String>>,
 }
 
 /// What an operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OperationWord {
-    /// Reads a value.
     Get,
-    /// Writes a value.
     #[serde(alias = "put")]
     Set,
-    /// Removes a key.
     Delete,
-    /// Adds to an integer.
     Increment,
 }
 
@@ -100,7 +88,10 @@ pub(crate) async fn batch(
     payload: Payload,
 ) -> Outcome<Response> {
     let mut params = Params::parse(uri.query())?;
-    let format = params.text("format")?.map(|word| Format::from_word(&word)).transpose()?;
+    let format = params
+        .text("format")?
+        .map(|word| Format::from_word(&word))
+        .transpose()?;
     params.finish()?;
     let form: BatchForm = payload.json(&app)?;
     let (keys, done) = run_batch(&app, &call, form, BatchParts::Data).await?;
@@ -132,7 +123,11 @@ pub(crate) async fn run_batch(
     let ops = ops.map(|(index, form)| form.read(parts).map_err(|f| f.detail("index", index)));
     let ops = ops.collect::<Outcome<Vec<_>>>()?;
     let keys = ops.iter().map(|op| op.key().clone()).collect();
-    let batch = Batch { ops, atomic: form.atomic, durability: call.durability };
+    let batch = Batch {
+        ops,
+        atomic: form.atomic,
+        durability: call.durability,
+    };
     match app.execute(call, Command::KvBatch(batch)).await? {
         Reply::KvBatch(done) => Ok((keys, done)),
         _ => Err(strange_reply()),
@@ -158,7 +153,10 @@ pub(crate) fn result_views<'a>(
 ) -> Outcome<(Vec<ResultView<'a>>, bool)> {
     let results = done.results.iter().zip(keys);
     let views = results.map(|(result, key)| ResultView::new(key, result, form));
-    Ok((views.collect::<Outcome<Vec<_>>>()?, done.results.iter().all(Result::is_ok)))
+    Ok((
+        views.collect::<Outcome<Vec<_>>>()?,
+        done.results.iter().all(Result::is_ok),
+    ))
 }
 
 impl OperationForm {
@@ -167,20 +165,39 @@ impl OperationForm {
         let key = self.key.into_bytes()?;
         Ok(match self.op {
             OperationWord::Get => BatchOp::Get { key },
-            OperationWord::Delete => BatchOp::Delete { key, condition: Condition::Always },
+            OperationWord::Delete => BatchOp::Delete {
+                key,
+                condition: Condition::Always,
+            },
             OperationWord::Increment => {
                 let by = self.by.ok_or_else(|| missing("by", "increment"))?;
-                BatchOp::Increment { key, by, initial: self.initial }
+                BatchOp::Increment {
+                    key,
+                    by,
+                    initial: self.initial,
+                }
             }
             OperationWord::Set => {
                 let value = self.value.ok_or_else(|| missing("value", "set"))?;
-                let Stored { bytes, content_type } = match parts {
-                    BatchParts::Admin if self.value_type.is_none() => Stored::from_admin_json(&value)?,
+                let Stored {
+                    bytes,
+                    content_type,
+                } = match parts {
+                    BatchParts::Admin if self.value_type.is_none() => {
+                        Stored::from_admin_json(&value)?
+                    }
                     _ => Stored::from_json(&value, self.value_type)?,
                 };
                 let expiry = expiry(self.ttl, self.ttl_ms)?.unwrap_or_default();
                 let (content_type, tags) = (Some(content_type), self.tags.unwrap_or_default());
-                BatchOp::Set(Put { key, value: bytes, content_type, tags, expiry, ..Put::default() })
+                BatchOp::Set(Put {
+                    key,
+                    value: bytes,
+                    content_type,
+                    tags,
+                    expiry,
+                    ..Put::default()
+                })
             }
         })
     }

@@ -26,9 +26,9 @@ pub(crate) fn of_write(headers: &HeaderMap) -> Outcome<Condition> {
     let if_none_match = wanted(headers, &header::IF_NONE_MATCH, false)?;
     match (if_match, if_none_match) {
         (None, None) => Ok(Condition::Always),
-        (Some(_), Some(_)) => {
-            Err(Failure::invalid("If-Match and If-None-Match exclude each other on a write"))
-        }
+        (Some(_), Some(_)) => Err(Failure::invalid(
+            "If-Match and If-None-Match exclude each other on a write",
+        )),
         (None, Some(Wanted::Any)) => Ok(Condition::IfAbsent),
         (None, Some(Wanted::Versions(_))) => {
             Err(Failure::invalid("If-None-Match on a write takes only *"))
@@ -37,7 +37,9 @@ pub(crate) fn of_write(headers: &HeaderMap) -> Outcome<Condition> {
         (Some(Wanted::Versions(versions)), None) => match versions.as_slice() {
             [one] => Ok(Condition::IfVersion(*one)),
             [] => Err(unmet()),
-            _ => Err(Failure::invalid("If-Match on a write takes one version or *")),
+            _ => Err(Failure::invalid(
+                "If-Match on a write takes one version or *",
+            )),
         },
     }
 }
@@ -64,7 +66,11 @@ pub(crate) fn of_read(headers: &HeaderMap, version: Seq) -> Outcome<ReadVerdict>
     // On a read a weak tag is as good as a strong one.
     let has = wanted(headers, &header::IF_NONE_MATCH, true)?;
     let same = has.is_some_and(|wanted| meets(&wanted, version));
-    Ok(if same { ReadVerdict::NotModified } else { ReadVerdict::Send })
+    Ok(if same {
+        ReadVerdict::NotModified
+    } else {
+        ReadVerdict::Send
+    })
 }
 
 fn meets(wanted: &Wanted, version: Seq) -> bool {
@@ -75,12 +81,16 @@ fn meets(wanted: &Wanted, version: Seq) -> bool {
 }
 
 fn unmet() -> Failure {
-    Failure::new(Code::PreconditionFailed, "the condition does not hold for the stored version")
+    Failure::new(
+        Code::PreconditionFailed,
+        "the condition does not hold for the stored version",
+    )
 }
 
 fn wanted(headers: &HeaderMap, name: &HeaderName, weak_too: bool) -> Outcome<Option<Wanted>> {
     let malformed = || {
-        Failure::invalid(format!("{name} must be * or a list of quoted ETags")).detail("header", name.as_str())
+        Failure::invalid(format!("{name} must be * or a list of quoted ETags"))
+            .detail("header", name.as_str())
     };
     let mut versions = Vec::new();
     let mut present = false;
@@ -90,9 +100,14 @@ fn wanted(headers: &HeaderMap, name: &HeaderName, weak_too: bool) -> Outcome<Opt
         if line.trim() == "*" {
             return Ok(Some(Wanted::Any));
         }
-        for tag in line.split(',').map(str::trim) {
-            let (weak, quoted) = tag.strip_prefix("W/").map_or((false, tag), |rest| (true, rest));
-            let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        // Empty elements of a list count for nothing, as the standard says.
+        for tag in line.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+            let (weak, quoted) = tag
+                .strip_prefix("W/")
+                .map_or((false, tag), |rest| (true, rest));
+            let inner = quoted
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'));
             let inner = inner.ok_or_else(malformed)?;
             if let Ok(number) = inner.parse()
                 && (!weak || weak_too)
@@ -110,7 +125,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -127,7 +145,9 @@ mod tests {
             (vec![(IF_MATCH, "W/\"7\"")], Err(412)),
             (vec![(IF_MATCH, "\"abc\"")], Err(412)),
             (vec![(IF_MATCH, "7")], Err(400)),
-            (vec![(IF_MATCH, "")], Err(400)),
+            (vec![(IF_MATCH, "")], Err(412)),
+            (vec![(IF_MATCH, ", \"7\",")], Ok(seven)),
+            (vec![(IF_NONE_MATCH, "")], Err(400)),
             (vec![(IF_MATCH, "\"7\""), (IF_NONE_MATCH, "*")], Err(400)),
         ] {
             let found = of_write(&headers(&pairs)).map_err(|failure| failure.status().as_u16());
@@ -150,7 +170,11 @@ mod tests {
             (IF_MATCH, "W/\"7\"", Err(412)),
         ] {
             let found = of_read(&headers(&[(name.clone(), value)]), Seq::new(7));
-            assert_eq!(found.map_err(|f| f.status().as_u16()), expected, "{name} {value}");
+            assert_eq!(
+                found.map_err(|f| f.status().as_u16()),
+                expected,
+                "{name} {value}"
+            );
         }
     }
 }

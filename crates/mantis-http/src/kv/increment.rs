@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{enveloped, etag, with_commit, with_header};
 use crate::app::App;
+use crate::body::{maybe_whole, whole};
 use crate::call::{Call, PathKey, Payload, strange_reply};
 use crate::failure::Outcome;
 use crate::openapi::{Answer, FailureAnswer, IncrementedShape};
@@ -19,9 +20,11 @@ use crate::value::TextOrBase64;
 #[serde(deny_unknown_fields)]
 pub(crate) struct IncrementForm {
     /// What to add; may be negative.
+    #[serde(deserialize_with = "whole")]
     #[schema(example = 1)]
     by: i64,
     /// What an absent key counts as; 0 without it.
+    #[serde(default, deserialize_with = "maybe_whole")]
     initial: Option<i64>,
 }
 
@@ -54,12 +57,21 @@ pub(crate) async fn increment(
     params::none(uri.query())?;
     let IncrementForm { by, initial } = payload.json(&app)?;
     let durability = call.durability;
-    let command = Command::KvIncrement { key: key.clone(), by, initial, durability };
+    let command = Command::KvIncrement {
+        key: key.clone(),
+        by,
+        initial,
+        durability,
+    };
     let Reply::KvIncrement(done) = app.execute(&call, command).await? else {
         return Err(strange_reply());
     };
     let (value, version) = (done.value, done.committed.seq);
-    let data = Incremented { key: TextOrBase64(&key), value, version: version.get() };
+    let data = Incremented {
+        key: TextOrBase64(&key),
+        value,
+        version: version.get(),
+    };
     let response = with_header(enveloped(&data, None)?, header::ETAG, etag(version));
     Ok(with_commit(response, Some(done.committed)))
 }

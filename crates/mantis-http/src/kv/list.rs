@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD};
 use bytes::Bytes;
 use http::Uri;
 use mantis_session::{Command, List, ListItem, ListPage, Reply};
@@ -18,6 +19,10 @@ use crate::openapi::{Answer, FormatWord, ListShape};
 use crate::params::Params;
 use crate::value::{Format, TextOrBase64};
 
+/// Cursors are keys in the alphabet of URLs; every text of the right length means some key.
+const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, CURSOR_CONFIG);
+const CURSOR_CONFIG: GeneralPurposeConfig = NO_PAD.with_decode_allow_trailing_bits(true);
+
 /// List keys
 ///
 /// In byte order, from one snapshot. Keys that are no UTF-8 text show as `{"base64": "..."}`.
@@ -29,11 +34,11 @@ use crate::value::{Format, TextOrBase64};
         ("end" = Option<String>, Query, description = "Only keys below."),
         ("reverse" = Option<bool>, Query, description = "From the last key to the first."),
         ("limit" = Option<u64>, Query, description = "Page size, default 100; above 1000 counts as 1000."),
-        ("offset" = Option<u64>, Query, description = "How many keys to skip."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("offset" = Option<u64>, Query, description = "How many keys to skip, counted from the cursor if there is one."),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before.", pattern = r"^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2,3})?$"),
         ("total" = Option<bool>, Query, description = "`false` skips the count."),
         ("values" = Option<bool>, Query, description = "Objects with values in place of keys."),
-        ("format" = Option<FormatWord>, Query, description = "How values are shown."),
+        ("format" = Option<FormatWord>, Query, description = "How values are shown, with `values=true`."),
     ),
     responses((status = 200, description = "A page of keys.", body = Answer<ListShape>, example = json!({"success": true, "data": ["user:1", "user:2"], "error": null, "meta": {"count": 2, "total": 2, "page": 0, "per_page": 100, "next_cursor": null}}))),
 )]
@@ -44,7 +49,10 @@ pub(crate) async fn list(State(app): State<App>, call: Call, uri: Uri) -> Outcom
     let meta = Meta {
         count: page.items.len(),
         total: page.total,
-        page: u64::try_from(limit).ok().and_then(|limit| offset.checked_div(limit)).unwrap_or(0),
+        page: u64::try_from(limit)
+            .ok()
+            .and_then(|limit| offset.checked_div(limit))
+            .unwrap_or(0),
         per_page: limit,
         next_cursor: page.next_cursor.as_ref().map(|key| BASE64_URL.encode(key)),
     };
@@ -52,7 +60,11 @@ pub(crate) async fn list(State(app): State<App>, call: Call, uri: Uri) -> Outcom
         let rows = page.items.iter().map(|item| Row::new(item, format));
         return enveloped(&rows.collect::<Outcome<Vec<_>>>()?, Some(&meta));
     }
-    let keys: Vec<_> = page.items.iter().map(|item| TextOrBase64(&item.key)).collect();
+    let keys: Vec<_> = page
+        .items
+        .iter()
+        .map(|item| TextOrBase64(&item.key))
+        .collect();
     enveloped(&keys, Some(&meta))
 }
 
@@ -72,7 +84,12 @@ pub(crate) async fn page_of(app: &App, call: &Call, list: List) -> Outcome<ListP
 enum Row<'a> {
     Value(EntryView<'a>),
     /// A key that holds a collection has no value here.
-    Other { key: TextOrBase64<'a>, value: Option<()>, error: &'static str, version: u64 },
+    Other {
+        key: TextOrBase64<'a>,
+        value: Option<()>,
+        error: &'static str,
+        version: u64,
+    },
 }
 
 impl<'a> Row<'a> {
@@ -91,8 +108,14 @@ impl<'a> Row<'a> {
 
 fn read_list(app: &App, uri: &Uri) -> Outcome<(List, Format)> {
     let mut params = Params::parse(uri.query())?;
-    let cursor = params.bytes("cursor").map(|text| read_cursor(&text)).transpose()?;
-    let format = params.text("format")?.map(|word| Format::from_word(&word)).transpose()?;
+    let cursor = params
+        .bytes("cursor")
+        .map(|text| read_cursor(&text))
+        .transpose()?;
+    let format = params
+        .text("format")?
+        .map(|word| Format::from_word(&word))
+        .transpose()?;
     let list = List {
         prefix: params.bytes("prefix").unwrap_or_default(),
         start: params.bytes("start"),
@@ -105,12 +128,6 @@ fn read_list(app: &App, uri: &Uri) -> Outcome<(List, Format)> {
         total: params.flag("total")?.unwrap_or(true),
     };
     params.finish()?;
-    if list.cursor.is_some() && list.offset > 0 {
-        return Err(Failure::invalid("cursor and offset exclude each other"));
-    }
-    if format.is_some() && !list.values {
-        return Err(Failure::invalid("format needs values=true"));
-    }
     Ok((list, format.unwrap_or_default()))
 }
 

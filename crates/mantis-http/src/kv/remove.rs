@@ -29,7 +29,7 @@ struct Removed<'a> {
     delete, path = "/api/v1/kv/{key}", tag = "kv", operation_id = "kvDelete",
     params(
         ("key" = String, Path, description = "The key.", example = "user:1"),
-        ("If-Match" = Option<String>, Header, description = "Only this version; 412 otherwise."),
+        ("If-Match" = Option<String>, Header, description = "Only this version; 412 otherwise.", min_length = 1, example = "\"7\"", pattern = r#"^(\*|"[0-9]{1,19}")$"#),
     ),
     responses(
         (status = 200, description = "Deleted, or it was not there.", body = Answer<RemovedShape>, example = json!({"success": true, "data": {"key": "user:1", "message": "deleted", "deleted": true}, "error": null, "meta": null})),
@@ -46,12 +46,27 @@ pub(crate) async fn remove(
     params::none(uri.query())?;
     let condition = conditions::of_write(&headers)?;
     let durability = call.durability;
-    let command = Command::KvDelete { key: key.clone(), condition, durability };
+    let command = Command::KvDelete {
+        key: key.clone(),
+        condition,
+        durability,
+    };
     let Reply::KvDelete(done) = app.execute(&call, command).await? else {
         return Err(strange_reply());
     };
     let deleted = done.committed.is_some();
-    let message = if deleted { "deleted" } else { "there was no such key" };
-    let response = enveloped(&Removed { key: TextOrBase64(&key), message, deleted }, None)?;
+    let message = if deleted {
+        "deleted"
+    } else {
+        "there was no such key"
+    };
+    let response = enveloped(
+        &Removed {
+            key: TextOrBase64(&key),
+            message,
+            deleted,
+        },
+        None,
+    )?;
     Ok(with_commit(response, done.committed))
 }

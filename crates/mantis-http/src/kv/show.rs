@@ -55,7 +55,7 @@ pub(crate) fn seconds_left(entry: &Entry) -> Option<u64> {
     params(
         ("key" = String, Path, description = "The key: bytes, percent-encoded; slashes may stand as they are.", example = "user:1"),
         ("format" = Option<FormatWord>, Query, description = "How `value` is shown."),
-        ("If-None-Match" = Option<String>, Header, description = "304 when the version is one of these."),
+        ("If-None-Match" = Option<String>, Header, description = "304 when the version is one of these.", min_length = 1, example = "\"7\"", pattern = r#"^(\*|(W/)?"[0-9]{1,19}"(, (W/)?"[0-9]{1,19}")*)$"#),
     ),
     responses(
         (status = 200, description = "The value.", headers(("ETag" = String, description = "The version, in quotes."), ("X-Mantis-TTL" = Option<u64>, description = "Seconds left.")),
@@ -73,7 +73,10 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Outcome<Response> {
     let mut params = Params::parse(uri.query())?;
-    let format = params.text("format")?.map(|word| Format::from_word(&word)).transpose()?;
+    let format = params
+        .text("format")?
+        .map(|word| Format::from_word(&word))
+        .transpose()?;
     params.finish()?;
     let entry = read(&app, &call, key).await?;
     if conditions::of_read(&headers, entry.version)? == ReadVerdict::NotModified {
@@ -116,7 +119,10 @@ pub(crate) async fn head(
         return Ok(not_modified(entry.version));
     }
     let response = ().into_response();
-    Ok(labelled(with_header(response, header::CONTENT_TYPE, media(&entry.content_type)), &entry))
+    Ok(labelled(
+        with_header(response, header::CONTENT_TYPE, media(&entry.content_type)),
+        &entry,
+    ))
 }
 
 async fn read(app: &App, call: &Call, key: bytes::Bytes) -> Outcome<Entry> {
@@ -137,7 +143,11 @@ fn labelled(response: Response, entry: &Entry) -> Response {
 }
 
 fn bytes_of(entry: &Entry, content_type: &str) -> Response {
-    ([(header::CONTENT_TYPE, media(content_type))], entry.value.clone()).into_response()
+    (
+        [(header::CONTENT_TYPE, media(content_type))],
+        entry.value.clone(),
+    )
+        .into_response()
 }
 
 /// What was stored through another door need not be a valid header.
@@ -147,5 +157,8 @@ fn media(content_type: &str) -> HeaderValue {
 
 fn format_without_envelope() -> Failure {
     let status = http::StatusCode::NOT_ACCEPTABLE;
-    Failure::http(status, "format shapes the JSON envelope, but Accept asks for bare bytes")
+    Failure::http(
+        status,
+        "format shapes the JSON envelope, but Accept asks for bare bytes",
+    )
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::conditions;
 use crate::answer::{TTL_HEADER, enveloped, etag, with_commit, with_header};
 use crate::app::App;
-use crate::body::is_json;
+use crate::body::{is_json, maybe_span};
 use crate::call::{Call, PathKey, Payload, strange_reply};
 use crate::failure::{Failure, Outcome};
 use crate::openapi::{Answer, DurabilityWord, FailureAnswer, WrittenShape};
@@ -28,15 +28,18 @@ pub(crate) struct PutForm {
     #[schema(value_type = Value, example = "hello")]
     value: Box<RawValue>,
     /// Seconds until it expires, at least 1.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 3_162_240_000_u64)]
+    #[serde(default, deserialize_with = "maybe_span")]
     ttl: Option<u64>,
     /// The same in milliseconds.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 3_162_240_000_000_u64)]
+    #[serde(default, deserialize_with = "maybe_span")]
     ttl_ms: Option<u64>,
     /// Overrides the guess.
     value_type: Option<ValueType>,
     /// Labels for invalidation by tag.
     #[serde(default)]
+    #[schema(max_items = 64)]
     tags: Vec<String>,
 }
 
@@ -51,14 +54,15 @@ struct Written<'a> {
 /// Write a value
 ///
 /// As JSON with a `value`, or as a raw body of any other type, which is kept with it. Without a
-/// `ttl` an older expiry is cleared.
+/// `ttl` an older expiry is cleared. What the body says counts before the query, the query before
+/// `X-Mantis-TTL`, `ttl_ms` before `ttl`.
 #[utoipa::path(
     put, path = "/api/v1/kv/{key}", tag = "kv", operation_id = "kvPut",
     params(
         ("key" = String, Path, description = "The key.", example = "user:1"),
-        ("ttl" = Option<u64>, Query, description = "Seconds until it expires (for raw bodies).", minimum = 1),
-        ("ttl_ms" = Option<u64>, Query, description = "Milliseconds until it expires.", minimum = 1),
-        ("If-Match" = Option<String>, Header, description = "Replace only this version; 412 otherwise."),
+        ("ttl" = Option<u64>, Query, description = "Seconds until it expires.", minimum = 1, maximum = 3_162_240_000_u64),
+        ("ttl_ms" = Option<u64>, Query, description = "Milliseconds until it expires.", minimum = 1, maximum = 3_162_240_000_000_u64),
+        ("If-Match" = Option<String>, Header, description = "Replace only this version; 412 otherwise.", min_length = 1, example = "\"7\"", pattern = r#"^(\*|"[0-9]{1,19}")$"#),
         ("X-Mantis-Durability" = Option<DurabilityWord>, Header, description = "What the answer waits for."),
     ),
     request_body(content((PutForm = "application/json", example = json!({"value": "hello", "ttl": 60, "tags": ["greeting"]})), (String = "text/plain"), (Vec<u8> = "application/octet-stream"))),
@@ -78,7 +82,10 @@ pub(crate) async fn store(
 ) -> Outcome<Response> {
     let mut put = read_put(&app, key.clone(), &uri, &payload)?;
     put.condition = conditions::of_write(&payload.headers)?;
-    let command = Command::KvPut { put, durability: call.durability };
+    let command = Command::KvPut {
+        put,
+        durability: call.durability,
+    };
     let Reply::KvPut(done) = app.execute(&call, command).await? else {
         return Err(strange_reply());
     };
@@ -100,60 +107,80 @@ fn read_put(app: &App, key: Bytes, uri: &Uri, payload: &Payload) -> Outcome<Put>
         let tags = header_tags(&payload.headers)?;
         let expiry = beside.unwrap_or_default();
         let value = payload.bytes.clone();
-        return Ok(Put { key, value, content_type: Some(content_type), tags, expiry, ..Put::default() });
+        return Ok(Put {
+            key,
+            value,
+            content_type: Some(content_type),
+            tags,
+            expiry,
+            ..Put::default()
+        });
     }
     let form: PutForm = payload.json(app)?;
     let within = expiry(form.ttl, form.ttl_ms)?;
-    if within.is_some() && beside.is_some() {
-        return Err(Failure::invalid("the ttl is given in the body and beside it"));
-    }
-    let Stored { bytes, content_type } = Stored::from_json(&form.value, form.value_type)?;
+    let Stored {
+        bytes,
+        content_type,
+    } = Stored::from_json(&form.value, form.value_type)?;
     let mut tags = form.tags;
     tags.extend(header_tags(&payload.headers)?);
     let (content_type, expiry) = (Some(content_type), within.or(beside).unwrap_or_default());
-    Ok(Put { key, value: bytes, content_type, tags, expiry, ..Put::default() })
+    Ok(Put {
+        key,
+        value: bytes,
+        content_type,
+        tags,
+        expiry,
+        ..Put::default()
+    })
 }
 
-/// The expiry that `ttl` or `ttl_ms` asks for; `None` when neither stands.
+/// The expiry that `ttl` or `ttl_ms` asks for; the finer one counts when both stand.
 ///
 /// # Errors
-/// 400 for both, or for less than 1.
+/// 400 for less than 1.
 pub(crate) fn expiry(ttl: Option<u64>, ttl_ms: Option<u64>) -> Outcome<Option<Expiry>> {
-    let (name, ms) = match (ttl, ttl_ms) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(Failure::invalid("give ttl or ttl_ms, not both")),
-        (Some(seconds), None) => ("ttl", seconds.saturating_mul(1000)),
-        (None, Some(ms)) => ("ttl_ms", ms),
-    };
-    if ms == 0 {
-        let message = format!("{name} must be a whole number, at least 1");
-        return Err(Failure::invalid_value(message).detail("member", name));
+    for (name, given) in [("ttl", ttl), ("ttl_ms", ttl_ms)] {
+        if given == Some(0) {
+            let message = format!("{name} must be a whole number, at least 1");
+            return Err(Failure::invalid_value(message).detail("member", name));
+        }
     }
-    Ok(Some(Expiry::AfterMs(ms)))
+    let ms = ttl_ms.or_else(|| ttl.map(|seconds| seconds.saturating_mul(1000)));
+    Ok(ms.map(Expiry::AfterMs))
 }
 
-/// The expiry in the query or in `X-Mantis-TTL`.
+/// The expiry in the query, else in `X-Mantis-TTL`.
 fn beside_expiry(uri: &Uri, headers: &HeaderMap) -> Outcome<Option<Expiry>> {
     let mut params = Params::parse(uri.query())?;
     let (ttl, ttl_ms) = (params.number("ttl")?, params.number("ttl_ms")?);
     params.finish()?;
     let in_query = expiry(ttl, ttl_ms)?;
-    let Some(line) = headers.get(TTL_HEADER) else { return Ok(in_query) };
+    let Some(line) = headers.get(TTL_HEADER) else {
+        return Ok(in_query);
+    };
     let seconds = line.to_str().ok().and_then(|text| text.trim().parse().ok());
     let seconds = seconds
         .ok_or_else(|| Failure::invalid_value("X-Mantis-TTL must be a whole number of seconds"))?;
-    if in_query.is_some() {
-        return Err(Failure::invalid("the ttl is given in the query and in X-Mantis-TTL"));
-    }
-    expiry(Some(seconds), None)
+    let in_header = expiry(Some(seconds), None)?;
+    Ok(in_query.or(in_header))
 }
 
 fn content_type(headers: &HeaderMap) -> Outcome<String> {
-    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(OCTETS.to_owned()) };
-    let text = given.to_str().ok().map(str::trim).filter(|text| text.contains('/'));
+    let Some(given) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(OCTETS.to_owned());
+    };
+    let text = given
+        .to_str()
+        .ok()
+        .map(str::trim)
+        .filter(|text| text.contains('/'));
     let refused = || {
         let status = http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        Failure::http(status, "Content-Type must be a media type such as text/plain")
+        Failure::http(
+            status,
+            "Content-Type must be a media type such as text/plain",
+        )
     };
     text.map(str::to_owned).ok_or_else(refused)
 }
@@ -163,7 +190,12 @@ fn header_tags(headers: &HeaderMap) -> Outcome<Vec<String>> {
     for line in headers.get_all(TAGS_HEADER) {
         let line = std::str::from_utf8(line.as_bytes())
             .map_err(|_| Failure::invalid_value("X-Mantis-Tags must be UTF-8 text"))?;
-        tags.extend(line.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+        tags.extend(
+            line.split(',')
+                .map(str::trim)
+                .filter(|tag| !tag.is_empty())
+                .map(str::to_owned),
+        );
     }
     Ok(tags)
 }

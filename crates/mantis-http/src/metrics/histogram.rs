@@ -25,7 +25,10 @@ impl Histogram {
             bucket.fetch_add(1, Relaxed);
         }
         self.count.fetch_add(1, Relaxed);
-        self.sum_nanos.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.sum_nanos.fetch_add(
+            u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+            Relaxed,
+        );
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -39,10 +42,13 @@ impl Histogram {
     /// Bound in seconds and how many observations were at most that long.
     pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         let mut total = 0;
-        BOUNDS_MICROS.iter().zip(&self.buckets).map(move |(bound, bucket)| {
-            total += bucket.load(Relaxed);
-            (Duration::from_micros(*bound).as_secs_f64(), total)
-        })
+        BOUNDS_MICROS
+            .iter()
+            .zip(&self.buckets)
+            .map(move |(bound, bucket)| {
+                total += bucket.load(Relaxed);
+                (Duration::from_micros(*bound).as_secs_f64(), total)
+            })
     }
 }
 
@@ -61,7 +67,9 @@ pub(crate) struct FineHistogram {
 
 impl Default for FineHistogram {
     fn default() -> Self {
-        Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)) }
+        Self {
+            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+        }
     }
 }
 
@@ -72,7 +80,9 @@ impl FineHistogram {
     }
 
     pub(crate) fn counts(&self) -> Box<[u64; FINE_BUCKETS]> {
-        Box::new(std::array::from_fn(|index| self.buckets[index].load(Relaxed)))
+        Box::new(std::array::from_fn(|index| {
+            self.buckets[index].load(Relaxed)
+        }))
     }
 }
 
@@ -80,9 +90,15 @@ fn fine_index(micros: u64) -> usize {
     let micros = micros.max(1);
     let doubling = micros.ilog2();
     // The two bits after the leading one.
-    let step = if doubling >= 2 { (micros >> (doubling - 2)) & 3 } else { (micros << (2 - doubling)) & 3 };
+    let step = if doubling >= 2 {
+        (micros >> (doubling - 2)) & 3
+    } else {
+        (micros << (2 - doubling)) & 3
+    };
     let index = u64::from(doubling * STEPS) + step;
-    usize::try_from(index).unwrap_or(usize::MAX).min(FINE_BUCKETS - 1)
+    usize::try_from(index)
+        .unwrap_or(usize::MAX)
+        .min(FINE_BUCKETS - 1)
 }
 
 /// Upper bound of a fine bucket.
@@ -108,7 +124,10 @@ pub(crate) fn quantile(counts: &[u64; FINE_BUCKETS], q: f64) -> Option<Duration>
     Some(fine_bound(FINE_BUCKETS - 1))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share of counts needs no more digits than f64 has")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share of counts needs no more digits than f64 has"
+)]
 fn at_least(seen: u64, total: u64, q: f64) -> bool {
     seen as f64 >= total as f64 * q
 }
@@ -124,7 +143,10 @@ mod tests {
             histogram.observe(Duration::from_micros(micros));
         }
         let counts: Vec<u64> = histogram.cumulative().map(|(_, count)| count).collect();
-        assert_eq!((counts[0], counts[1], counts[12], counts[13], counts[16]), (2, 3, 3, 4, 4));
+        assert_eq!(
+            (counts[0], counts[1], counts[12], counts[13], counts[16]),
+            (2, 3, 3, 4, 4)
+        );
         assert_eq!(histogram.count(), 5);
         assert_eq!(histogram.sum(), Duration::from_micros(62_000_251));
     }
@@ -136,7 +158,10 @@ mod tests {
             histogram.observe(Duration::from_micros(micros));
             let found = quantile(&histogram.counts(), 0.5).unwrap();
             let exact = Duration::from_micros(micros);
-            assert!(found >= exact && found <= exact.mul_f64(1.26), "{exact:?} {found:?}");
+            assert!(
+                found >= exact && found <= exact.mul_f64(1.26),
+                "{exact:?} {found:?}"
+            );
         }
         let histogram = FineHistogram::default();
         for micros in 1..=1000 {

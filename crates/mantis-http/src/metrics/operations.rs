@@ -30,8 +30,15 @@ pub(crate) enum OperationKind {
 }
 
 impl OperationKind {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Get, Self::Put, Self::Delete, Self::Increment, Self::List, Self::Batch, Self::Other];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Get,
+        Self::Put,
+        Self::Delete,
+        Self::Increment,
+        Self::List,
+        Self::Batch,
+        Self::Other,
+    ];
 
     pub(crate) const fn of(command: &Command) -> Self {
         match command {
@@ -145,7 +152,10 @@ impl Operations {
     }
 
     pub(crate) fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        ERROR_KINDS.iter().zip(&self.errors).map(|((_, word), count)| (*word, count.load(Relaxed)))
+        ERROR_KINDS
+            .iter()
+            .zip(&self.errors)
+            .map(|((_, word), count)| (*word, count.load(Relaxed)))
     }
 
     /// Takes a sample; called once a second.
@@ -164,7 +174,9 @@ impl Operations {
         let samples = self.samples.lock();
         let before = |window: Duration| {
             let from = at.saturating_sub(window);
-            samples.iter().find(|sample| sample.at >= from && sample.at < at)
+            samples
+                .iter()
+                .find(|sample| sample.at >= from && sample.at < at)
         };
         let mut rates = Rates::default();
         if let Some(minute) = before(WINDOW) {
@@ -185,7 +197,10 @@ impl Operations {
             let seconds = (at - recent.at).as_secs_f64();
             let all = now.reads + now.writes - recent.reads - recent.writes;
             rates.throughput_ops_per_second = per_second(all, seconds);
-            let used = now.cpu.zip(recent.cpu).map(|(now, before)| now.saturating_sub(before));
+            let used = now
+                .cpu
+                .zip(recent.cpu)
+                .map(|(now, before)| now.saturating_sub(before));
             rates.cpu_percent = used.map(|used| 100.0 * used.as_secs_f64() / seconds);
         }
         rates
@@ -203,14 +218,28 @@ impl Operations {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits than f64 has")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate needs no more digits than f64 has"
+)]
 pub(crate) fn per_second(count: u64, seconds: f64) -> f64 {
-    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+    if seconds > 0.0 {
+        count as f64 / seconds
+    } else {
+        0.0
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share needs no more digits than f64 has")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a share needs no more digits than f64 has"
+)]
 pub(crate) fn share(part: u64, whole: u64) -> f64 {
-    if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
+    if whole > 0 {
+        part as f64 / whole as f64
+    } else {
+        0.0
+    }
 }
 
 #[cfg(test)]
@@ -237,8 +266,14 @@ mod tests {
         assert!((rates.reads_per_second - 3.0).abs() < 0.01, "{rates:?}");
         assert!((rates.writes_per_second - 1.0).abs() < 0.01, "{rates:?}");
         assert!((rates.error_rate.unwrap() - 0.25).abs() < 0.01, "{rates:?}");
-        assert!((rates.throughput_ops_per_second - 4.0).abs() < 0.01, "{rates:?}");
-        assert!((rates.cpu_percent.unwrap() - 25.0).abs() < 0.01, "{rates:?}");
+        assert!(
+            (rates.throughput_ops_per_second - 4.0).abs() < 0.01,
+            "{rates:?}"
+        );
+        assert!(
+            (rates.cpu_percent.unwrap() - 25.0).abs() < 0.01,
+            "{rates:?}"
+        );
         let p99 = rates.p99.unwrap();
         assert!(p99 >= MS(2) && p99 <= MS(3), "{p99:?}");
     }
@@ -258,7 +293,10 @@ mod tests {
         }
         let operations = Operations::default();
         operations.count_error(ErrorKind::Timeout);
-        let counted: Vec<_> = operations.errors().filter(|(_, count)| *count > 0).collect();
+        let counted: Vec<_> = operations
+            .errors()
+            .filter(|(_, count)| *count > 0)
+            .collect();
         assert_eq!(counted, [("timeout", 1)]);
     }
 }

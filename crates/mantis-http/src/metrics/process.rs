@@ -25,9 +25,13 @@ pub(crate) fn read_process(data_dir: Option<&Path>) -> ProcessReading {
     ProcessReading {
         memory_used_bytes: resident_bytes(),
         memory_total_bytes: memory_total(),
-        open_files: fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as u64),
+        open_files: fs::read_dir("/proc/self/fd")
+            .ok()
+            .map(|entries| entries.count() as u64),
         uptime: uptime(),
-        disk_used_bytes: disk.as_ref().map(|disk| disk.f_blocks.saturating_sub(disk.f_bfree) * disk.f_frsize),
+        disk_used_bytes: disk
+            .as_ref()
+            .map(|disk| disk.f_blocks.saturating_sub(disk.f_bfree) * disk.f_frsize),
         disk_total_bytes: disk.map(|disk| disk.f_blocks * disk.f_frsize),
     }
 }
@@ -45,7 +49,9 @@ fn resident_bytes() -> Option<u64> {
 
 fn memory_total() -> Option<u64> {
     let info = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }
@@ -56,13 +62,18 @@ fn uptime() -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let started_ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
     let ticks_per_second = rustix::param::clock_ticks_per_second();
-    let started_ms = started_ticks.checked_mul(1000)?.checked_div(ticks_per_second)?;
+    let started_ms = started_ticks
+        .checked_mul(1000)?
+        .checked_div(ticks_per_second)?;
     let now = duration(clock_gettime(ClockId::Boottime))?;
     Some(now.saturating_sub(Duration::from_millis(started_ms)))
 }
 
 fn duration(time: rustix::time::Timespec) -> Option<Duration> {
-    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+    Some(Duration::new(
+        u64::try_from(time.tv_sec).ok()?,
+        u32::try_from(time.tv_nsec).ok()?,
+    ))
 }
 
 #[cfg(test)]
@@ -73,7 +84,9 @@ mod tests {
     fn readings_are_of_this_process() {
         let dir = tempfile::tempdir().unwrap();
         let before = read_process(Some(dir.path()));
-        let files: Vec<_> = (0..20).map(|_| fs::File::open("/proc/self/stat").unwrap()).collect();
+        let files: Vec<_> = (0..20)
+            .map(|_| fs::File::open("/proc/self/stat").unwrap())
+            .collect();
         let ballast = vec![1_u8; 32 << 20];
         let after = read_process(Some(dir.path()));
         assert!(after.open_files.unwrap() >= before.open_files.unwrap() + files.len() as u64 / 2);

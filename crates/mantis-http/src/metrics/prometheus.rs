@@ -40,18 +40,30 @@ struct Sample {
 }
 
 /// Measurements without a fraction.
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows only f64; exact up to 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "Prometheus knows only f64; exact up to 2^53"
+)]
 fn whole(count: u64) -> f64 {
     count as f64
 }
 
 impl Family {
     fn new(name: &'static str, kind: MetricType, help: &'static str) -> Self {
-        Self { name, help, kind, samples: Vec::new() }
+        Self {
+            name,
+            help,
+            kind,
+            samples: Vec::new(),
+        }
     }
 
     fn with(mut self, labels: Labels, value: f64) -> Self {
-        self.samples.push(Sample { suffix: "", labels, value });
+        self.samples.push(Sample {
+            suffix: "",
+            labels,
+            value,
+        });
         self
     }
 
@@ -73,7 +85,11 @@ impl Family {
         let mut add = |suffix, bound: Option<String>, value| {
             let mut labels = labels.clone();
             labels.extend(bound.map(|bound| ("le", bound)));
-            self.samples.push(Sample { suffix, labels, value });
+            self.samples.push(Sample {
+                suffix,
+                labels,
+                value,
+            });
         };
         for (bound, up_to) in buckets {
             add("_bucket", Some(bound.to_string()), whole(up_to));
@@ -100,10 +116,16 @@ pub(crate) fn render(families: &[Family]) -> String {
             MetricType::Histogram => "histogram",
         };
         let Family { name, help, .. } = family;
-        push(&mut text, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        push(
+            &mut text,
+            format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"),
+        );
         for sample in &family.samples {
             let labels = labels_text(&sample.labels);
-            push(&mut text, format_args!("{name}{}{labels} {}\n", sample.suffix, sample.value));
+            push(
+                &mut text,
+                format_args!("{name}{}{labels} {}\n", sample.suffix, sample.value),
+            );
         }
     }
     text
@@ -112,12 +134,18 @@ pub(crate) fn render(families: &[Family]) -> String {
 /// As `{name: value}`; labels stand in the name as Prometheus writes them, buckets are left out.
 pub(crate) fn flat(families: &[Family]) -> Map<String, Value> {
     let samples = families.iter().flat_map(|family| {
-        let shown = family.samples.iter().filter(|sample| sample.suffix != "_bucket");
+        let shown = family
+            .samples
+            .iter()
+            .filter(|sample| sample.suffix != "_bucket");
         shown.map(move |sample| (family.name, sample))
     });
     let named = samples.map(|(name, sample)| {
         let name = format!("{name}{}{}", sample.suffix, labels_text(&sample.labels));
-        (name, Number::from_f64(sample.value).map_or(Value::Null, Value::Number))
+        (
+            name,
+            Number::from_f64(sample.value).map_or(Value::Null, Value::Number),
+        )
     });
     named.collect()
 }
@@ -127,14 +155,18 @@ fn labels_text(labels: &Labels) -> String {
         return String::new();
     }
     let escaped = labels.iter().map(|(name, value)| {
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
         format!("{name}=\"{value}\"")
     });
     format!("{{{}}}", escaped.collect::<Vec<_>>().join(","))
 }
 
 fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    text.write_fmt(arguments).expect("writing to a string cannot fail");
+    text.write_fmt(arguments)
+        .expect("writing to a string cannot fail");
 }
 
 /// Gathers everything that this process measures.
@@ -165,9 +197,14 @@ fn histogram(name: &'static str, help: &'static str) -> Family {
 }
 
 fn operations(app: &App) -> [Family; 4] {
-    let mut queries = counter("mantisdb_queries_total", "Operations on the store, by type.");
-    let mut durations =
-        histogram("mantisdb_query_duration_seconds", "How long operations took, by type.");
+    let mut queries = counter(
+        "mantisdb_queries_total",
+        "Operations on the store, by type.",
+    );
+    let mut durations = histogram(
+        "mantisdb_query_duration_seconds",
+        "How long operations took, by type.",
+    );
     for kind in OperationKind::ALL {
         let taken = app.operations.by_kind(kind);
         if taken.count() > 0 {
@@ -176,13 +213,19 @@ fn operations(app: &App) -> [Family; 4] {
             queries = queries.with(labels, whole(taken.count()));
         }
     }
-    let mut errors = counter("mantisdb_errors_total", "Refused and failed requests, by kind.");
+    let mut errors = counter(
+        "mantisdb_errors_total",
+        "Refused and failed requests, by kind.",
+    );
     for (kind, count) in app.operations.errors() {
         errors = errors.with(label("kind", kind), whole(count));
     }
     let rates = app.operations.rates(app.monotonic(), cpu_time());
-    let throughput = gauge("mantisdb_throughput_ops_per_second", "Operations a second over the last 10 s.")
-        .with(Vec::new(), rates.throughput_ops_per_second);
+    let throughput = gauge(
+        "mantisdb_throughput_ops_per_second",
+        "Operations a second over the last 10 s.",
+    )
+    .with(Vec::new(), rates.throughput_ops_per_second);
     [queries, durations, errors, throughput]
 }
 
@@ -194,7 +237,10 @@ fn requests(app: &App) -> [Family; 6] {
         labels.push(("status", line.status.to_string()));
         total = total.with(labels, whole(line.count));
     }
-    let mut durations = histogram("mantisdb_http_request_duration_seconds", "Time to the answer's head.");
+    let mut durations = histogram(
+        "mantisdb_http_request_duration_seconds",
+        "Time to the answer's head.",
+    );
     for (method, route, taken) in app.requests.durations() {
         let mut labels = label("method", method);
         labels.push(("route", route.to_owned()));
@@ -204,11 +250,26 @@ fn requests(app: &App) -> [Family; 6] {
     let open = counts.connections.load(Relaxed) as u64;
     let connections = gauge("mantisdb_active_connections", "Open client connections.")
         .with(label("protocol", "http"), whole(open));
-    let refused = counter("mantisdb_connections_refused_total", "Connections over server.max_connections.")
-        .with(label("protocol", "http"), whole(counts.connections_refused.load(Relaxed)));
-    let auth = counter("mantisdb_auth_failures_total", "Requests with bad or no credentials.")
-        .with(label("reason", "credentials"), whole(counts.auth_failures.load(Relaxed)));
-    let mut limited = counter("mantisdb_rate_limited_total", "Requests over the rate limit.");
+    let refused = counter(
+        "mantisdb_connections_refused_total",
+        "Connections over server.max_connections.",
+    )
+    .with(
+        label("protocol", "http"),
+        whole(counts.connections_refused.load(Relaxed)),
+    );
+    let auth = counter(
+        "mantisdb_auth_failures_total",
+        "Requests with bad or no credentials.",
+    )
+    .with(
+        label("reason", "credentials"),
+        whole(counts.auth_failures.load(Relaxed)),
+    );
+    let mut limited = counter(
+        "mantisdb_rate_limited_total",
+        "Requests over the rate limit.",
+    );
     for class in [RouteClass::Data, RouteClass::Admin] {
         let count = counts.rate_limited(class).load(Relaxed);
         limited = limited.with(label("class", class.as_str()), whole(count));
@@ -229,36 +290,85 @@ fn process(app: &App) -> Vec<Family> {
         gauge("mantisdb_build_info", "1, with what was built.").with(version, 1.0),
         bytes("mantisdb_memory_usage_bytes", "Resident memory.", used),
         bytes("mantisdb_memory_used_bytes", "Resident memory.", used),
-        bytes("mantisdb_memory_total_bytes", "Memory of the machine.", total),
-        bytes("mantisdb_disk_usage_bytes", "Used bytes of the data directory's disk.", disk_used),
-        bytes("mantisdb_disk_used_bytes", "Used bytes of the data directory's disk.", disk_used),
-        bytes("mantisdb_disk_total_bytes", "Size of the data directory's disk.", disk_total),
-        bytes("mantisdb_open_files", "Open file descriptors.", reading.open_files),
-        gauge("mantisdb_cpu_usage_percent", "Of one processor, over the last 10 s.")
-            .with_some(rates.cpu_percent),
+        bytes(
+            "mantisdb_memory_total_bytes",
+            "Memory of the machine.",
+            total,
+        ),
+        bytes(
+            "mantisdb_disk_usage_bytes",
+            "Used bytes of the data directory's disk.",
+            disk_used,
+        ),
+        bytes(
+            "mantisdb_disk_used_bytes",
+            "Used bytes of the data directory's disk.",
+            disk_used,
+        ),
+        bytes(
+            "mantisdb_disk_total_bytes",
+            "Size of the data directory's disk.",
+            disk_total,
+        ),
+        bytes(
+            "mantisdb_open_files",
+            "Open file descriptors.",
+            reading.open_files,
+        ),
+        gauge(
+            "mantisdb_cpu_usage_percent",
+            "Of one processor, over the last 10 s.",
+        )
+        .with_some(rates.cpu_percent),
     ]
 }
 
 fn log(app: &App) -> Vec<Family> {
     let status = app.database.status();
     let mut families = vec![
-        gauge("mantisdb_visible_seq", "The newest commit that readers see.")
-            .with(Vec::new(), whole(status.visible_seq.get())),
+        gauge(
+            "mantisdb_visible_seq",
+            "The newest commit that readers see.",
+        )
+        .with(Vec::new(), whole(status.visible_seq.get())),
     ];
-    let Some(log) = status.log else { return families };
+    let Some(log) = status.log else {
+        return families;
+    };
     let micros = |bound: u64| Duration::from_micros(bound).as_secs_f64();
     let sync = cumulative(log.sync_us.bounds, &log.sync_us.counts, micros);
     let group = cumulative(log.group_size.bounds, &log.group_size.counts, whole);
     families.extend([
-        gauge("mantisdb_durable_seq", "The newest commit that survives a power cut.")
-            .with(Vec::new(), whole(log.durable_seq.get())),
-        counter("mantisdb_wal_writes_total", "Write calls of the commit log.")
-            .with(Vec::new(), whole(log.writes)),
-        counter("mantisdb_wal_bytes_total", "Bytes of records in the commit log.")
-            .with(Vec::new(), whole(log.bytes)),
-        histogram("mantisdb_wal_sync_duration_seconds", "How long syncs of the log took.")
-            .with_histogram(&Vec::new(), sync.into_iter(), log.sync_us.count(), micros(log.sync_us.sum)),
-        histogram("mantisdb_wal_group_size", "Records that one sync made durable.").with_histogram(
+        gauge(
+            "mantisdb_durable_seq",
+            "The newest commit that survives a power cut.",
+        )
+        .with(Vec::new(), whole(log.durable_seq.get())),
+        counter(
+            "mantisdb_wal_writes_total",
+            "Write calls of the commit log.",
+        )
+        .with(Vec::new(), whole(log.writes)),
+        counter(
+            "mantisdb_wal_bytes_total",
+            "Bytes of records in the commit log.",
+        )
+        .with(Vec::new(), whole(log.bytes)),
+        histogram(
+            "mantisdb_wal_sync_duration_seconds",
+            "How long syncs of the log took.",
+        )
+        .with_histogram(
+            &Vec::new(),
+            sync.into_iter(),
+            log.sync_us.count(),
+            micros(log.sync_us.sum),
+        ),
+        histogram(
+            "mantisdb_wal_group_size",
+            "Records that one sync made durable.",
+        )
+        .with_histogram(
             &Vec::new(),
             group.into_iter(),
             log.group_size.count(),
@@ -274,7 +384,11 @@ fn cumulative(bounds: &[u64], counts: &[u64], unit: impl Fn(u64) -> f64) -> Vec<
         total += count;
         total
     };
-    bounds.iter().zip(counts).map(|(bound, count)| (unit(*bound), up_to(count))).collect()
+    bounds
+        .iter()
+        .zip(counts)
+        .map(|(bound, count)| (unit(*bound), up_to(count)))
+        .collect()
 }
 
 fn storage(app: &App) -> Vec<Family> {
@@ -284,26 +398,47 @@ fn storage(app: &App) -> Vec<Family> {
     let row = || label("cache", "row");
     let block = || label("cache", "block");
     vec![
-        counter("mantisdb_transactions_committed_total", "Commits that were answered.")
-            .with(none(), whole(status.transactions.committed)),
-        counter("mantisdb_ttl_expired_total", "Entries deleted because their time had come.")
-            .with(none(), whole(status.transactions.expired)),
-        counter("mantisdb_storage_compactions_total", "Compactions that changed tables.")
-            .with(none(), whole(storage.compactions)),
-        counter("mantisdb_storage_flushes_total", "Memtables written to tables.")
-            .with(none(), whole(storage.flushes)),
-        counter("mantisdb_storage_stall_seconds_total", "Time that writers were held back.")
-            .with(none(), storage.stall_seconds),
+        counter(
+            "mantisdb_transactions_committed_total",
+            "Commits that were answered.",
+        )
+        .with(none(), whole(status.transactions.committed)),
+        counter(
+            "mantisdb_ttl_expired_total",
+            "Entries deleted because their time had come.",
+        )
+        .with(none(), whole(status.transactions.expired)),
+        counter(
+            "mantisdb_storage_compactions_total",
+            "Compactions that changed tables.",
+        )
+        .with(none(), whole(storage.compactions)),
+        counter(
+            "mantisdb_storage_flushes_total",
+            "Memtables written to tables.",
+        )
+        .with(none(), whole(storage.flushes)),
+        counter(
+            "mantisdb_storage_stall_seconds_total",
+            "Time that writers were held back.",
+        )
+        .with(none(), storage.stall_seconds),
         gauge("mantisdb_storage_memtable_bytes", "Memory in memtables.")
             .with(none(), whole(storage.memtable_bytes)),
         gauge("mantisdb_storage_disk_bytes", "Bytes of tables on disk.")
             .with(none(), whole(storage.disk_bytes)),
-        counter("mantisdb_cache_hits_total", "Look-ups that the cache answered.")
-            .with(row(), whole(storage.row_cache_hits))
-            .with(block(), whole(storage.block_cache_hits)),
-        counter("mantisdb_cache_misses_total", "Look-ups that it did not answer.")
-            .with(row(), whole(storage.row_cache_misses))
-            .with(block(), whole(storage.block_cache_misses)),
+        counter(
+            "mantisdb_cache_hits_total",
+            "Look-ups that the cache answered.",
+        )
+        .with(row(), whole(storage.row_cache_hits))
+        .with(block(), whole(storage.block_cache_hits)),
+        counter(
+            "mantisdb_cache_misses_total",
+            "Look-ups that it did not answer.",
+        )
+        .with(row(), whole(storage.row_cache_misses))
+        .with(block(), whole(storage.block_cache_misses)),
         gauge("mantisdb_cache_bytes", "Bytes in the cache.")
             .with(row(), whole(storage.row_cache_bytes))
             .with(block(), whole(storage.block_cache_bytes)),
@@ -321,17 +456,29 @@ fn admission(app: &App) -> [Family; 5] {
     let idle = stats.calls_max.saturating_sub(stats.active);
     let wait = app.admission.wait_histogram();
     [
-        gauge("mantisdb_pool_connections", "Places for calls that block, by state.")
-            .with(state("active"), whole(stats.active as u64))
-            .with(state("idle"), whole(idle as u64)),
+        gauge(
+            "mantisdb_pool_connections",
+            "Places for calls that block, by state.",
+        )
+        .with(state("active"), whole(stats.active as u64))
+        .with(state("idle"), whole(idle as u64)),
         gauge("mantisdb_pool_waiting", "Calls that wait for a place.")
             .with(pool(), whole(stats.waiting as u64)),
-        histogram("mantisdb_pool_wait_seconds", "How long calls waited for a place.")
-            .with_durations(&pool(), wait),
-        counter("mantisdb_pool_timeouts_total", "Calls whose time ran out while they waited.")
-            .with(pool(), whole(stats.timeouts)),
-        counter("mantisdb_pool_refused_total", "Calls refused because too many waited.")
-            .with(pool(), whole(stats.refused)),
+        histogram(
+            "mantisdb_pool_wait_seconds",
+            "How long calls waited for a place.",
+        )
+        .with_durations(&pool(), wait),
+        counter(
+            "mantisdb_pool_timeouts_total",
+            "Calls whose time ran out while they waited.",
+        )
+        .with(pool(), whole(stats.timeouts)),
+        counter(
+            "mantisdb_pool_refused_total",
+            "Calls refused because too many waited.",
+        )
+        .with(pool(), whole(stats.refused)),
     ]
 }
 
@@ -349,12 +496,29 @@ mod tests {
             histogram("c_seconds", "C.").with_durations(&label("t", "y"), &taken),
         ];
         let text = render(&families);
-        assert!(text.starts_with("# HELP a_total A.\n# TYPE a_total counter\na_total{x=\"1\\\"\\\\\\n\"} 2\n"));
-        assert!(!text.contains("# HELP b"), "what is not measured is not shown");
-        assert!(text.contains("c_seconds_bucket{t=\"y\",le=\"0.0025\"} 0\n"), "{text}");
-        assert!(text.contains("c_seconds_bucket{t=\"y\",le=\"0.005\"} 1\n"), "{text}");
-        assert!(text.contains("c_seconds_bucket{t=\"y\",le=\"+Inf\"} 1\n"), "{text}");
-        assert!(text.contains("c_seconds_sum{t=\"y\"} 0.003\nc_seconds_count{t=\"y\"} 1\n"), "{text}");
+        assert!(text.starts_with(
+            "# HELP a_total A.\n# TYPE a_total counter\na_total{x=\"1\\\"\\\\\\n\"} 2\n"
+        ));
+        assert!(
+            !text.contains("# HELP b"),
+            "what is not measured is not shown"
+        );
+        assert!(
+            text.contains("c_seconds_bucket{t=\"y\",le=\"0.0025\"} 0\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("c_seconds_bucket{t=\"y\",le=\"0.005\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("c_seconds_bucket{t=\"y\",le=\"+Inf\"} 1\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("c_seconds_sum{t=\"y\"} 0.003\nc_seconds_count{t=\"y\"} 1\n"),
+            "{text}"
+        );
         let flat = flat(&families);
         assert_eq!(flat["c_seconds_count{t=\"y\"}"], 1.0);
         assert_eq!(flat.len(), 3);

@@ -35,7 +35,9 @@ pub(crate) struct RequestCounters {
 
 impl Default for RequestCounters {
     fn default() -> Self {
-        Self { routes: (0..=SURFACES.len()).map(|_| OnceLock::new()).collect() }
+        Self {
+            routes: (0..=SURFACES.len()).map(|_| OnceLock::new()).collect(),
+        }
     }
 }
 
@@ -59,7 +61,9 @@ impl RequestCounters {
         took: Duration,
     ) {
         let row = surface.unwrap_or(SURFACES.len());
-        let Some(route) = self.routes.get(row) else { return };
+        let Some(route) = self.routes.get(row) else {
+            return;
+        };
         let route = route.get_or_init(Box::default);
         let slot = &route.verbs[verb.map_or(Verb::ALL.len(), |verb| verb as usize)];
         let known = STATUSES.binary_search(&status.as_u16());
@@ -69,31 +73,43 @@ impl RequestCounters {
 
     /// Every count above zero.
     pub(crate) fn counts(&self) -> Vec<RequestCount> {
-        let mut counts = Vec::new();
-        for (method, route, slot) in self.slots() {
-            for (index, counter) in slot.statuses.iter().enumerate() {
-                let count = counter.load(Relaxed);
-                let status = STATUSES.get(index).copied().unwrap_or(0);
-                if count > 0 {
-                    counts.push(RequestCount { method, route, status, count });
-                }
-            }
-        }
-        counts
+        let lines = self.slots().flat_map(|(method, route, slot)| {
+            slot.statuses
+                .iter()
+                .enumerate()
+                .map(move |(index, counter)| RequestCount {
+                    method,
+                    route,
+                    status: STATUSES.get(index).copied().unwrap_or(0),
+                    count: counter.load(Relaxed),
+                })
+        });
+        lines.filter(|line| line.count > 0).collect()
     }
 
     /// Method, route and durations of everything that was called.
     pub(crate) fn durations(&self) -> Vec<(&'static str, &'static str, &Histogram)> {
-        let slots = self.slots().map(|(method, route, slot)| (method, route, &slot.duration));
-        slots.filter(|(_, _, duration)| duration.count() > 0).collect()
+        let slots = self
+            .slots()
+            .map(|(method, route, slot)| (method, route, &slot.duration));
+        slots
+            .filter(|(_, _, duration)| duration.count() > 0)
+            .collect()
     }
 
     fn slots(&self) -> impl Iterator<Item = (&'static str, &'static str, &Slot)> {
         self.routes.iter().enumerate().flat_map(|(row, route)| {
             let name = SURFACES.get(row).map_or("unknown", |surface| surface.path);
-            let slots = route.get().into_iter().flat_map(|route| route.verbs.iter().enumerate());
+            let slots = route
+                .get()
+                .into_iter()
+                .flat_map(|route| route.verbs.iter().enumerate());
             slots.map(move |(verb, slot)| {
-                (Verb::ALL.get(verb).map_or("other", |verb| verb.as_str()), name, slot)
+                (
+                    Verb::ALL.get(verb).map_or("other", |verb| verb.as_str()),
+                    name,
+                    slot,
+                )
             })
         })
     }
@@ -112,7 +128,12 @@ mod tests {
         counters.observe(None, None, StatusCode::NOT_FOUND, took);
         counters.observe(None, Some(Verb::Put), StatusCode::IM_A_TEAPOT, took);
         let counts = counters.counts();
-        let line = |method, route, status, count| RequestCount { method, route, status, count };
+        let line = |method, route, status, count| RequestCount {
+            method,
+            route,
+            status,
+            count,
+        };
         assert_eq!(
             counts,
             [
@@ -123,6 +144,11 @@ mod tests {
         );
         assert_eq!(counters.durations().len(), 3);
         assert!(STATUSES.is_sorted());
-        assert!(Verb::ALL.iter().enumerate().all(|(index, verb)| *verb as usize == index));
+        assert!(
+            Verb::ALL
+                .iter()
+                .enumerate()
+                .all(|(index, verb)| *verb as usize == index)
+        );
     }
 }

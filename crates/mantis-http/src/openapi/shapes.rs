@@ -5,6 +5,8 @@
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::value::{KeyForm, ValueType};
+
 /// The envelope.
 #[derive(ToSchema)]
 pub(crate) struct Answer<T: ToSchema> {
@@ -164,6 +166,90 @@ pub(crate) enum ListEntry {
 /// A page.
 #[derive(ToSchema)]
 pub(crate) struct ListShape(Vec<ListEntry>);
+
+/// One operation of a batch.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum OperationShape {
+    Get(GetShape),
+    Set(SetShape),
+    Delete(DeleteShape),
+    Increment(IncrementShape),
+}
+
+/// Reads a value.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GetShape {
+    op: GetWord,
+    key: KeyForm,
+}
+
+/// Writes a value.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetShape {
+    /// `put` is another name of `set`.
+    op: SetWord,
+    key: KeyForm,
+    #[schema(value_type = Value)]
+    value: Value,
+    /// Overrides the guess.
+    value_type: Option<ValueType>,
+    /// Seconds until it expires.
+    #[schema(minimum = 1, maximum = 3_162_240_000_u64)]
+    ttl: Option<u64>,
+    /// Milliseconds until it expires; counts before `ttl`.
+    #[schema(minimum = 1, maximum = 3_162_240_000_000_u64)]
+    ttl_ms: Option<u64>,
+    /// Labels for invalidation by tag.
+    #[schema(max_items = 64)]
+    tags: Option<Vec<String>>,
+}
+
+/// Removes a key.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteShape {
+    op: DeleteWord,
+    key: KeyForm,
+}
+
+/// Adds to an integer.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IncrementShape {
+    op: IncrementWord,
+    key: KeyForm,
+    by: i64,
+    /// What an absent key counts as; 0 without it.
+    initial: Option<i64>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum GetWord {
+    Get,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum SetWord {
+    Set,
+    Put,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum DeleteWord {
+    Delete,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum IncrementWord {
+    Increment,
+}
 
 /// What the operations of a batch did, in the order asked.
 #[derive(ToSchema)]

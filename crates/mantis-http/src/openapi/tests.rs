@@ -17,11 +17,17 @@ fn the_document_lists_what_is_served_and_nothing_else() {
         .iter()
         .flat_map(|(path, operations)| {
             let methods = operations.as_object().unwrap().keys();
-            methods.map(|method| (path.clone(), method.clone())).collect::<Vec<_>>()
+            methods
+                .map(|method| (path.clone(), method.clone()))
+                .collect::<Vec<_>>()
         })
         .collect();
     assert_eq!(documented, served);
-    assert!(served.iter().any(|(_, method)| method == &Verb::Head.as_str().to_lowercase()));
+    assert!(
+        served
+            .iter()
+            .any(|(_, method)| method == &Verb::Head.as_str().to_lowercase())
+    );
 }
 
 #[test]
@@ -32,7 +38,10 @@ fn every_operation_has_an_id_of_its_own_a_rule_and_a_refusal() {
             let id = operation["operationId"].as_str().unwrap();
             assert!(ids.insert(id.to_owned()), "{id} stands twice");
             assert!(operation["security"].is_array(), "{method} {path}");
-            assert!(operation["responses"]["default"].is_object(), "{method} {path}");
+            assert!(
+                operation["responses"]["default"].is_object(),
+                "{method} {path}"
+            );
             assert!(operation["summary"].is_string(), "{method} {path}");
         }
     }
@@ -57,5 +66,8 @@ fn the_committed_document_is_the_generated_one() {
         std::fs::write(path, openapi_json()).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == openapi_json(), "openapi/openapi.json is old: run `cargo xtask openapi`");
+    assert!(
+        committed == openapi_json(),
+        "openapi/openapi.json is old: run `cargo xtask openapi`"
+    );
 }

@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mantis_types::Code;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -56,7 +56,9 @@ struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,7 +76,17 @@ impl Connections {
         let rendering = app.clone();
         let render: Render = Arc::new(move |failure| last_words(&rendering, failure));
         let refusals = AtomicUsize::new(0);
-        Self { shared: Arc::new(Shared { app, edge, address, acceptor, http, render, refusals }) }
+        Self {
+            shared: Arc::new(Shared {
+                app,
+                edge,
+                address,
+                acceptor,
+                http,
+                render,
+                refusals,
+            }),
+        }
     }
 
     /// Serves a connection to its end.
@@ -88,11 +100,30 @@ impl Connections {
             && shared.address.ip().to_canonical().is_loopback();
         let address = peer.ip().to_canonical();
         let Some(acceptor) = &shared.acceptor else {
-            return self.converse(stream, Peer { address, loopback, tls: false }).await;
+            return self
+                .converse(
+                    stream,
+                    Peer {
+                        address,
+                        loopback,
+                        tls: false,
+                    },
+                )
+                .await;
         };
         let limit = shared.app.config.header_read_timeout;
         match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.converse(stream, Peer { address, loopback, tls: true }).await,
+            Ok(Ok(stream)) => {
+                self.converse(
+                    stream,
+                    Peer {
+                        address,
+                        loopback,
+                        tls: true,
+                    },
+                )
+                .await
+            }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
         }
@@ -118,17 +149,12 @@ impl Connections {
         let render = Arc::clone(&shared.render);
         let guard = Guard::new(socket, limits, timeouts, Arc::clone(&exchange), render);
         let service = service_fn(move |request: Request<Incoming>| {
-            let answering = exchange.begin();
-            let (edge, exchange) = (shared.edge.clone(), Arc::clone(&exchange));
-            async move {
-                let response = edge.serve(request.map(Body::new), peer).await;
-                if is_upgrade(&response) {
-                    exchange.upgrade();
-                }
-                Ok::<_, Infallible>(response.map(|body| Tracked { body, _answering: answering }))
-            }
+            answer(shared.edge.clone(), Arc::clone(&exchange), request, peer)
         });
-        let connection = shared.http.serve_connection(TokioIo::new(guard), service).with_upgrades();
+        let connection = shared
+            .http
+            .serve_connection(TokioIo::new(guard), service)
+            .with_upgrades();
         let mut connection = std::pin::pin!(connection);
         let stopped = shared.app.tasks.stopped();
         let ended = tokio::select! {
@@ -148,27 +174,52 @@ impl Connections {
         let place = RefusalPlace::take(&self.shared)?;
         let failure = Failure::new(Code::PoolExhausted, "server.max_connections are open");
         // A plain-text answer means nothing to a client that begins a TLS handshake.
-        let words = if self.shared.acceptor.is_none() { (self.shared.render)(&failure) } else { Vec::new() };
+        let words = if self.shared.acceptor.is_none() {
+            (self.shared.render)(&failure)
+        } else {
+            Vec::new()
+        };
         Some(async move {
-            let refusal = async {
-                stream.write_all(&words).await?;
-                stream.shutdown().await?;
-                let mut room = [0_u8; 1024];
-                while tokio::io::AsyncReadExt::read(&mut stream, &mut room).await? > 0 {}
-                Ok::<_, std::io::Error>(())
-            };
             // The client may be gone or slow: it is not waited for.
-            drop(tokio::time::timeout(REFUSAL_TIME, refusal).await);
+            drop(tokio::time::timeout(REFUSAL_TIME, say_and_close(&mut stream, &words)).await);
             drop(place);
         })
     }
+}
+
+/// Answers one request, and tells the guard when the answer is over.
+async fn answer(
+    edge: Edge,
+    exchange: Arc<Exchange>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Result<http::Response<Tracked>, Infallible> {
+    let answering = exchange.begin();
+    let response = edge.serve(request.map(Body::new), peer).await;
+    if is_upgrade(&response) {
+        exchange.upgrade();
+    }
+    Ok(response.map(|body| Tracked {
+        body,
+        _answering: answering,
+    }))
+}
+
+/// Writes, says that nothing follows, and reads until the client has understood.
+async fn say_and_close(stream: &mut TcpStream, words: &[u8]) -> std::io::Result<()> {
+    stream.write_all(words).await?;
+    stream.shutdown().await?;
+    let mut room = [0_u8; 1024];
+    while stream.read(&mut room).await? > 0 {}
+    Ok(())
 }
 
 /// A whole answer to a client whose request never became one.
 fn last_words(app: &App, failure: &Failure) -> Vec<u8> {
     let request_id = new_id(app.env());
     app.operations.count_error(failure.kind());
-    app.requests.observe(None, None, failure.status(), Duration::ZERO);
+    app.requests
+        .observe(None, None, failure.status(), Duration::ZERO);
     let body = failure_body(failure, &request_id, Shape::Envelope);
     let status = failure.status();
     let reason = status.canonical_reason().unwrap_or("Error");

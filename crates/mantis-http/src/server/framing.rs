@@ -118,7 +118,14 @@ struct Head {
 impl Framing {
     pub(crate) fn new(limits: HeadLimits) -> Self {
         let (line, head) = (Vec::new(), Head::default());
-        Self { limits, place: Place::RequestLine, line, head, heads: 0, is_in_body: false }
+        Self {
+            limits,
+            place: Place::RequestLine,
+            line,
+            head,
+            heads: 0,
+            is_in_body: false,
+        }
     }
 
     /// How many heads were complete so far.
@@ -148,10 +155,20 @@ impl Framing {
         let heads_before = self.heads;
         let verdict = self.walk(bytes, &mut whole);
         verdict.map_err(|violation| match whole {
-            Some((good, whole_heads)) => Refused { violation, good, whole_heads, in_body: false },
+            Some((good, whole_heads)) => Refused {
+                violation,
+                good,
+                whole_heads,
+                in_body: false,
+            },
             None => {
                 let in_body = self.is_in_body;
-                Refused { violation, good: 0, whole_heads: heads_before, in_body }
+                Refused {
+                    violation,
+                    good: 0,
+                    whole_heads: heads_before,
+                    in_body,
+                }
             }
         })?;
         self.is_in_body = !self.is_in_head() && !self.is_between_requests();
@@ -162,17 +179,8 @@ impl Framing {
     fn walk(&mut self, all: &[u8], whole: &mut Option<(usize, u64)>) -> Result<(), Violation> {
         let mut bytes = all;
         while !bytes.is_empty() {
-            bytes = match &mut self.place {
-                Place::Body { left } | Place::ChunkData { left } => {
-                    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX).min(*left);
-                    *left -= len;
-                    let whole = *left == 0;
-                    let (_, rest) = bytes.split_at(usize::try_from(len).unwrap_or(bytes.len()));
-                    if whole {
-                        self.data_ended();
-                    }
-                    rest
-                }
+            bytes = match self.place {
+                Place::Body { left } | Place::ChunkData { left } => self.advance_data(bytes, left),
                 _ => self.advance_line(bytes)?,
             };
             if self.is_between_requests() {
@@ -182,11 +190,18 @@ impl Framing {
         Ok(())
     }
 
-    fn data_ended(&mut self) {
+    /// Passes over data of which so much is left.
+    fn advance_data<'a>(&mut self, bytes: &'a [u8], left: u64) -> &'a [u8] {
+        let take = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+        let left = left - u64::try_from(take).unwrap_or(left);
         self.place = match self.place {
+            Place::ChunkData { .. } if left > 0 => Place::ChunkData { left },
             Place::ChunkData { .. } => Place::ChunkEnd,
+            _ if left > 0 => Place::Body { left },
             _ => Place::RequestLine,
         };
+        let (_, rest) = bytes.split_at(take);
+        rest
     }
 
     /// Takes one line, or the part of it that has come.
@@ -213,7 +228,10 @@ impl Framing {
         let (max, violation) = match self.place {
             Place::RequestLine => (self.limits.target_bytes_max + 64, Violation::TargetTooLong),
             Place::HeaderLine => {
-                let left = self.limits.header_bytes_max.saturating_sub(self.head.header_bytes);
+                let left = self
+                    .limits
+                    .header_bytes_max
+                    .saturating_sub(self.head.header_bytes);
                 (left, Violation::HeadersTooLarge)
             }
             Place::Trailer { bytes } => (TRAILER_BYTES_MAX - bytes, Violation::Chunk),
@@ -240,7 +258,9 @@ impl Framing {
             }
             Place::Trailer { bytes } => {
                 header_name(line)?;
-                self.place = Place::Trailer { bytes: bytes + line.len() + 2 };
+                self.place = Place::Trailer {
+                    bytes: bytes + line.len() + 2,
+                };
                 Ok(())
             }
             _ => Err(Violation::Chunk),
@@ -251,7 +271,11 @@ impl Framing {
         if line.is_empty() {
             self.head.blank_lines += 1;
             let few = self.head.blank_lines <= BLANK_LINES_MAX;
-            return if few { Ok(()) } else { Err(Violation::RequestLine) };
+            return if few {
+                Ok(())
+            } else {
+                Err(Violation::RequestLine)
+            };
         }
         let mut parts = line.split(|byte| *byte == b' ');
         let (method, target, version) = (parts.next(), parts.next(), parts.next());
@@ -267,7 +291,10 @@ impl Framing {
         if !is_token(method) || !is_clean || !matches!(version, b"HTTP/1.1" | b"HTTP/1.0") {
             return Err(Violation::RequestLine);
         }
-        self.head = Head { is_http_11: version == b"HTTP/1.1", ..Head::default() };
+        self.head = Head {
+            is_http_11: version == b"HTTP/1.1",
+            ..Head::default()
+        };
         self.place = Place::HeaderLine;
         Ok(())
     }
@@ -321,18 +348,31 @@ impl Framing {
         if !is_hex || extension.iter().any(|byte| byte.is_ascii_control()) {
             return Err(Violation::Chunk);
         }
-        self.place = if left == 0 { Place::Trailer { bytes: 0 } } else { Place::ChunkData { left } };
+        self.place = if left == 0 {
+            Place::Trailer { bytes: 0 }
+        } else {
+            Place::ChunkData { left }
+        };
         Ok(())
     }
 }
 
 /// Name and trimmed value of a header line.
 fn header_name(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or(Violation::HeaderLine)?;
+    let colon = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or(Violation::HeaderLine)?;
     let (name, value) = line.split_at(colon);
     let value = value[1..].trim_ascii();
-    let is_clean = value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
-    if is_token(name) && is_clean { Ok((name, value)) } else { Err(Violation::HeaderLine) }
+    let is_clean = value
+        .iter()
+        .all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+    if is_token(name) && is_clean {
+        Ok((name, value))
+    } else {
+        Err(Violation::HeaderLine)
+    }
 }
 
 /// A path, a whole address, the server itself, or the host of CONNECT.
@@ -341,7 +381,11 @@ fn is_target(target: &[u8], method: &[u8]) -> bool {
         None => false,
         Some(b'/') => true,
         Some(b'*') => target == b"*",
-        Some(_) => method == b"CONNECT" || target.starts_with(b"http://") || target.starts_with(b"https://"),
+        Some(_) => {
+            method == b"CONNECT"
+                || target.starts_with(b"http://")
+                || target.starts_with(b"https://")
+        }
     }
 }
 
@@ -352,7 +396,11 @@ fn is_token(text: &[u8]) -> bool {
 
 fn whole_number(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    if digits { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
+    if digits {
+        std::str::from_utf8(text).ok()?.parse().ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -102,7 +102,9 @@ pub(crate) struct Guard<S> {
 
 impl<S> std::fmt::Debug for Guard<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("framing", &self.framing).finish_non_exhaustive()
+        f.debug_struct("Guard")
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,7 +151,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     /// Whether the time is up; registers to be woken when it will be.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Option<bool> {
         let (deadline, in_head) = self.deadline()?;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }
@@ -170,7 +174,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
                 self.reader = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            let Some(verdict) = &self.verdict else { return Poll::Ready(Ok(())) };
+            let Some(verdict) = &self.verdict else {
+                return Poll::Ready(Ok(()));
+            };
             self.last_words = Some(((self.render)(verdict), 0));
         }
         while let Some((words, sent)) = &mut self.last_words {
@@ -180,7 +186,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             match Pin::new(&mut self.socket).poll_write(cx, &words[*sent..])? {
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(count) => *sent += count,
-                Poll::Pending => return poll_stall(&mut self.stall, self.timeouts.write_stall, cx).map(Err),
+                Poll::Pending => {
+                    return poll_stall(&mut self.stall, self.timeouts.write_stall, cx).map(Err);
+                }
             }
         }
         Pin::new(&mut self.socket).poll_flush(cx)
@@ -188,14 +196,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
 
     /// Throws away what a refused client still sends, for a while.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (timer, taken) =
-            self.linger.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), 0));
+        let (timer, taken) = self
+            .linger
+            .get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), 0));
         let mut room = [0_u8; 4096];
         while *taken < LINGER_BYTES_MAX && timer.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut room);
             match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => *taken += buffer.filled().len(),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    *taken += buffer.filled().len()
+                }
                 Poll::Ready(_) => break,
             }
         }
@@ -215,7 +226,10 @@ fn poll_stall(
     cx: &mut Context<'_>,
 ) -> Poll<io::Error> {
     let timer = stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-    timer.as_mut().poll(cx).map(|()| io::ErrorKind::TimedOut.into())
+    timer
+        .as_mut()
+        .poll(cx)
+        .map(|()| io::ErrorKind::TimedOut.into())
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
@@ -233,7 +247,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
             return this.poll_verdict(cx, false);
         }
         let before = buffer.filled().len();
-        if Pin::new(&mut this.socket).poll_read(cx, buffer)?.is_pending() {
+        if Pin::new(&mut this.socket)
+            .poll_read(cx, buffer)?
+            .is_pending()
+        {
             return match this.poll_deadline(cx) {
                 None => Poll::Pending,
                 Some(false) => Poll::Ready(Ok(())),
@@ -289,7 +306,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         let this = self.get_mut();
         if this.is_foreign_answer() {
             // Nothing was asked of the service: swallow the library's bare error, say our own.
-            this.verdict.get_or_insert_with(|| Failure::invalid("the request is malformed"));
+            this.verdict
+                .get_or_insert_with(|| Failure::invalid("the request is malformed"));
             return match this.poll_verdict(cx, true)? {
                 Poll::Ready(()) => Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum())),
                 Poll::Pending => Poll::Pending,

@@ -56,7 +56,9 @@ impl TaskGroup {
     pub(crate) async fn stop(&self, grace: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        let in_time = tokio::time::timeout(grace, self.tracker.wait()).await.is_ok();
+        let in_time = tokio::time::timeout(grace, self.tracker.wait())
+            .await
+            .is_ok();
         if !in_time {
             self.cut.cancel();
             self.tracker.wait().await;

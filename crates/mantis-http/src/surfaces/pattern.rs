@@ -25,9 +25,15 @@ impl Pattern {
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
-    let Some((fixed, parameter)) = pattern.split_once('{') else { return pattern == path };
-    let Some(rest) = path.strip_prefix(fixed) else { return false };
-    let Some((name, after)) = parameter.split_once('}') else { return false };
+    let Some((fixed, parameter)) = pattern.split_once('{') else {
+        return pattern == path;
+    };
+    let Some(rest) = path.strip_prefix(fixed) else {
+        return false;
+    };
+    let Some((name, after)) = parameter.split_once('}') else {
+        return false;
+    };
     if name.starts_with('*') {
         return rest.ends_with(after);
     }
@@ -67,7 +73,10 @@ mod tests {
         assert_eq!(Pattern("/kv/{*key}").rest("/kv/a/b%2F"), Some("a/b%2F"));
         assert_eq!(Pattern("/kv/{*key}").rest("/kv/"), Some(""));
         let increment = Pattern("/kv/{*key}/increment");
-        assert_eq!(increment.rest("/kv/a/increment/increment"), Some("a/increment"));
+        assert_eq!(
+            increment.rest("/kv/a/increment/increment"),
+            Some("a/increment")
+        );
         assert_eq!(increment.rest("/kv/increment"), None);
     }
 }

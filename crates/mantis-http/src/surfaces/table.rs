@@ -14,7 +14,14 @@ const fn built(
     verbs: &'static [Verb],
     rule: Rule,
 ) -> Surface {
-    Surface { group, path, verbs, due: W1, rule, available: true }
+    Surface {
+        group,
+        path,
+        verbs,
+        due: W1,
+        rule,
+        available: true,
+    }
 }
 
 /// A row that answers 501.
@@ -25,7 +32,14 @@ const fn later(
     due: Due,
     rule: Rule,
 ) -> Surface {
-    Surface { group, path, verbs, due, rule, available: false }
+    Surface {
+        group,
+        path,
+        verbs,
+        due,
+        rule,
+        available: false,
+    }
 }
 
 /// Every path of this port. The first row that has both path and method answers: narrow patterns
@@ -51,13 +65,37 @@ pub(crate) const SURFACES: &[Surface] = &[
     later("tables", "/api/v1/tables", &[Get], W1, Data),
     later("tables", "/api/v1/tables/{table}", &[Get, Post], W1, Data),
     later("tables", "/api/v1/tables/{table}/query", &[Post], W1, Data),
-    later("tables", "/api/v1/tables/{table}/{id}", &[Get, Put, Patch, Delete], W1, Data),
+    later(
+        "tables",
+        "/api/v1/tables/{table}/{id}",
+        &[Get, Put, Patch, Delete],
+        W1,
+        Data,
+    ),
     later("sql", "/api/v1/query", &[Post], W1, Data),
     // Transactions.
     later("transactions", "/api/v1/transactions", &[Post], W1, Data),
-    later("transactions", "/api/v1/transactions/{id}", &[Get], W1, Data),
-    later("transactions", "/api/v1/transactions/{id}/query", &[Post], W1, Data),
-    later("transactions", "/api/v1/transactions/{id}/tables/{table}/data", &[Get, Post], W1, Data),
+    later(
+        "transactions",
+        "/api/v1/transactions/{id}",
+        &[Get],
+        W1,
+        Data,
+    ),
+    later(
+        "transactions",
+        "/api/v1/transactions/{id}/query",
+        &[Post],
+        W1,
+        Data,
+    ),
+    later(
+        "transactions",
+        "/api/v1/transactions/{id}/tables/{table}/data",
+        &[Get, Post],
+        W1,
+        Data,
+    ),
     later(
         "transactions",
         "/api/v1/transactions/{id}/tables/{table}/data/{rid}",
@@ -65,11 +103,41 @@ pub(crate) const SURFACES: &[Surface] = &[
         W1,
         Data,
     ),
-    later("transactions", "/api/v1/transactions/{id}/commit", &[Post], W1, Data),
-    later("transactions", "/api/v1/transactions/{id}/rollback", &[Post], W1, Data),
-    later("transactions", "/api/v1/transactions/{id}/savepoints", &[Post], W1, Data),
-    later("transactions", "/api/v1/transactions/{id}/savepoints/{name}/rollback", &[Post], W1, Data),
-    later("transactions", "/api/v1/transactions/{id}/savepoints/{name}/release", &[Post], W1, Data),
+    later(
+        "transactions",
+        "/api/v1/transactions/{id}/commit",
+        &[Post],
+        W1,
+        Data,
+    ),
+    later(
+        "transactions",
+        "/api/v1/transactions/{id}/rollback",
+        &[Post],
+        W1,
+        Data,
+    ),
+    later(
+        "transactions",
+        "/api/v1/transactions/{id}/savepoints",
+        &[Post],
+        W1,
+        Data,
+    ),
+    later(
+        "transactions",
+        "/api/v1/transactions/{id}/savepoints/{name}/rollback",
+        &[Post],
+        W1,
+        Data,
+    ),
+    later(
+        "transactions",
+        "/api/v1/transactions/{id}/savepoints/{name}/release",
+        &[Post],
+        W1,
+        Data,
+    ),
     later("transactions", "/api/transactions", ANY, W2, Admin),
     later("transactions", "/api/transactions/{*rest}", ANY, W2, Admin),
     // Documents, columns, cache, feed.
@@ -78,7 +146,13 @@ pub(crate) const SURFACES: &[Surface] = &[
     later("columnar", "/api/v1/columnar/{*rest}", ANY, W2, Data),
     later("cache", "/api/v1/cache/stats", &[Get], W1, Data),
     later("cache", "/api/v1/cache/invalidate", &[Post], W1, Data),
-    later("cache", "/api/v1/cache/dependencies", &[Post, Delete], W1, Data),
+    later(
+        "cache",
+        "/api/v1/cache/dependencies",
+        &[Post, Delete],
+        W1,
+        Data,
+    ),
     later("cache", "/api/v1/cache/invalidations", &[Get], W1, Data),
     later("changes", "/api/v1/changes", &[Get], W1, Data),
     // Reserved roots and dialects.
@@ -119,9 +193,21 @@ pub(crate) const SURFACES: &[Surface] = &[
     later("admin_documents", "/api/documents/{*rest}", ANY, W2, Admin),
     later("admin_columnar", "/api/columnar/{*rest}", ANY, W2, Admin),
     later("admin_auth", "/api/auth/login", &[Post], W2, Open),
-    later("admin_auth", "/api/auth/first-run/{*rest}", &[Get, Post], W2, Open),
+    later(
+        "admin_auth",
+        "/api/auth/first-run/{*rest}",
+        &[Get, Post],
+        W2,
+        Open,
+    ),
     later("admin_auth", "/api/auth/oauth/providers", &[Get], W2, Open),
-    later("admin_auth", "/api/auth/oauth/{provider}/authorize", &[Get], W2, Open),
+    later(
+        "admin_auth",
+        "/api/auth/oauth/{provider}/authorize",
+        &[Get],
+        W2,
+        Open,
+    ),
     later("admin_auth", "/api/auth/oauth/callback", &[Get], W2, Open),
     later("admin_auth", "/api/auth/{*rest}", ANY, W2, Admin),
     later("admin_rls", "/api/rls/{*rest}", ANY, W2, Admin),

@@ -17,8 +17,16 @@ fn no_key_is_reserved_in_the_data_api() {
         (Verb::Get, "/api/v1/kv/batch", Some("/api/v1/kv/{*key}")),
         (Verb::Put, "/api/v1/kv/batch", Some("/api/v1/kv/{*key}")),
         (Verb::Post, "/api/v1/kv/batch", Some("/api/v1/kv/batch")),
-        (Verb::Post, "/api/v1/kv/batch/increment", Some("/api/v1/kv/{*key}/increment")),
-        (Verb::Get, "/api/v1/kv/a/increment", Some("/api/v1/kv/{*key}")),
+        (
+            Verb::Post,
+            "/api/v1/kv/batch/increment",
+            Some("/api/v1/kv/{*key}/increment"),
+        ),
+        (
+            Verb::Get,
+            "/api/v1/kv/a/increment",
+            Some("/api/v1/kv/{*key}"),
+        ),
         (Verb::Post, "/api/v1/kv/a", None),
         (Verb::Get, "/api/v1/kv/", Some("/api/v1/kv/{*key}")),
         (Verb::Get, "/api/kv/stats", Some("/api/kv/stats")),
@@ -81,7 +89,11 @@ fn rows_are_unique_and_reachable() {
     let mut seen = BTreeSet::new();
     for (index, surface) in SURFACES.iter().enumerate() {
         for verb in surface.verbs {
-            assert!(seen.insert((surface.path, *verb)), "{} {verb:?} twice", surface.path);
+            assert!(
+                seen.insert((surface.path, *verb)),
+                "{} {verb:?} twice",
+                surface.path
+            );
             let sample = surface.path.replace("{*", "{").replace(['{', '}'], "~");
             assert!(
                 matches!(find(&sample, Some(*verb)), Found::Surface(found) if found == index),

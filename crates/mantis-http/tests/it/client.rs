@@ -25,7 +25,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
@@ -49,15 +52,40 @@ impl Answer {
     pub(crate) fn failure(&self) -> (u16, String) {
         let json = self.json();
         let members: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
-        let all = ["success", "data", "error", "meta", "code", "details", "request_id", "retryable"];
+        let all = [
+            "success",
+            "data",
+            "error",
+            "meta",
+            "code",
+            "details",
+            "request_id",
+            "retryable",
+        ];
         for member in all {
-            assert!(members.iter().any(|known| known == member), "{member} is missing: {json}");
+            assert!(
+                members.iter().any(|known| known == member),
+                "{member} is missing: {json}"
+            );
         }
         assert_eq!(members.len(), all.len(), "{json}");
-        assert_eq!((&json["success"], &json["data"], &json["meta"]), (&false.into(), &Value::Null, &Value::Null));
-        assert!(json["details"].is_object() && json["retryable"].is_boolean(), "{json}");
-        assert!(json["error"].as_str().is_some_and(|text| !text.is_empty()), "{json}");
-        assert_eq!(json["request_id"].as_str(), self.header("x-request-id"), "{json}");
+        assert_eq!(
+            (&json["success"], &json["data"], &json["meta"]),
+            (&false.into(), &Value::Null, &Value::Null)
+        );
+        assert!(
+            json["details"].is_object() && json["retryable"].is_boolean(),
+            "{json}"
+        );
+        assert!(
+            json["error"].as_str().is_some_and(|text| !text.is_empty()),
+            "{json}"
+        );
+        assert_eq!(
+            json["request_id"].as_str(),
+            self.header("x-request-id"),
+            "{json}"
+        );
         (self.status, json["code"].as_str().unwrap().to_owned())
     }
 
@@ -74,7 +102,10 @@ impl Answer {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, headers: Vec::new() }
+        Self {
+            address,
+            headers: Vec::new(),
+        }
     }
 
     /// Adds a header to every request.
@@ -96,15 +127,25 @@ impl Client {
     }
 
     pub(crate) fn put_json(&self, path: &str, body: &str) -> Answer {
-        self.clone().with("Content-Type", "application/json").send("PUT", path, Some(body.as_bytes()))
+        self.clone().with("Content-Type", "application/json").send(
+            "PUT",
+            path,
+            Some(body.as_bytes()),
+        )
     }
 
     pub(crate) fn post_json(&self, path: &str, body: &str) -> Answer {
-        self.clone().with("Content-Type", "application/json").send("POST", path, Some(body.as_bytes()))
+        self.clone().with("Content-Type", "application/json").send(
+            "POST",
+            path,
+            Some(body.as_bytes()),
+        )
     }
 
     pub(crate) fn put_raw(&self, path: &str, content_type: &str, body: &[u8]) -> Answer {
-        self.clone().with("Content-Type", content_type).send("PUT", path, Some(body))
+        self.clone()
+            .with("Content-Type", content_type)
+            .send("PUT", path, Some(body))
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, body: Option<&[u8]>) -> Answer {
@@ -139,7 +180,10 @@ impl Wire {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, read: Vec::new() }
+        Self {
+            stream,
+            read: Vec::new(),
+        }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -154,11 +198,20 @@ impl Wire {
     /// Reads until `end` stands in what came, and takes everything up to there.
     pub(crate) fn until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
-            if let Some(at) = self.read.windows(end.len()).position(|window| window == end) {
+            if let Some(at) = self
+                .read
+                .windows(end.len())
+                .position(|window| window == end)
+            {
                 let rest = self.read.split_off(at + end.len());
                 return std::mem::replace(&mut self.read, rest);
             }
-            assert!(self.more() > 0, "closed before {:?}, got {:?}", String::from_utf8_lossy(end), String::from_utf8_lossy(&self.read));
+            assert!(
+                self.more() > 0,
+                "closed before {:?}, got {:?}",
+                String::from_utf8_lossy(end),
+                String::from_utf8_lossy(&self.read)
+            );
         }
     }
 
@@ -176,19 +229,32 @@ impl Wire {
     pub(crate) fn answer(&mut self, is_head: bool) -> Answer {
         let head = String::from_utf8(self.until(b"\r\n\r\n")).unwrap();
         let mut lines = head.split("\r\n").filter(|line| !line.is_empty());
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let headers = lines.map(|line| {
             let (name, value) = line.split_once(':').unwrap();
             (name.to_owned(), value.trim().to_owned())
         });
-        let mut answer = Answer { status, headers: headers.collect(), body: Vec::new() };
+        let mut answer = Answer {
+            status,
+            headers: headers.collect(),
+            body: Vec::new(),
+        };
         if is_head || status == 304 || status == 204 || status == 101 {
             return answer;
         }
         if answer.header("transfer-encoding") == Some("chunked") {
             answer.body = self.chunks();
         } else {
-            let len: usize = answer.header("content-length").map_or(0, |len| len.parse().unwrap());
+            let len: usize = answer
+                .header("content-length")
+                .map_or(0, |len| len.parse().unwrap());
             answer.body = self.take(len);
         }
         answer

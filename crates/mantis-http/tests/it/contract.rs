@@ -5,15 +5,29 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::server::{ADMIN, TestServer};
+use mantis_http::Anonymous;
+
+use crate::server::{ADMIN, Setup};
+
+const CONFIG: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/contract/schemathesis.toml"
+);
 
 /// The program, from the build directory or the path; `None` when it is not installed.
 fn schemathesis() -> Option<PathBuf> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let named = std::env::var_os("MANTIS_SCHEMATHESIS").map(PathBuf::from);
     let local = PathBuf::from(root).join("target/schemathesis/bin/schemathesis");
-    let candidates = named.into_iter().chain([local, PathBuf::from("schemathesis")]);
-    candidates.into_iter().find(|program| Command::new(program).arg("--version").output().is_ok_and(|out| out.status.success()))
+    let candidates = named
+        .into_iter()
+        .chain([local, PathBuf::from("schemathesis")]);
+    candidates.into_iter().find(|program| {
+        Command::new(program)
+            .arg("--version")
+            .output()
+            .is_ok_and(|out| out.status.success())
+    })
 }
 
 /// Runs it; answers whether it found nothing, and what it said.
@@ -23,14 +37,28 @@ fn examine(program: &PathBuf, url: &str) -> (bool, String) {
     let examples = std::env::var("MANTIS_CONTRACT_EXAMPLES").unwrap_or_else(|_| "10".to_owned());
     let output = Command::new(program)
         .current_dir(dir.path())
-        .args(["run", url, "--max-examples", &examples, "--seed", &seed])
+        .args([
+            "--config-file",
+            CONFIG,
+            "--no-color",
+            "run",
+            url,
+            "--max-examples",
+            &examples,
+            "--seed",
+            &seed,
+        ])
         .args(["-H", &format!("Authorization: {ADMIN}")])
         // A stream does not end, and a configuration change would be one.
         .args(["--exclude-path-regex", "^/api/ws/"])
-        .args(["--request-timeout", "20", "--no-color"])
+        .args(["--request-timeout", "20"])
         .output()
         .unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     (output.status.success(), text)
 }
 
@@ -40,8 +68,11 @@ fn the_server_answers_as_its_document_says() {
         println!("SKIP the_server_answers_as_its_document_says: schemathesis is not installed");
         return;
     };
-    let server = TestServer::new();
-    let (found_nothing, text) = examine(&program, &format!("http://{}/openapi.json", server.address));
+    let mut setup = Setup::default();
+    setup.settings.credentials.anonymous = Anonymous::Refused;
+    let server = setup.start();
+    let (found_nothing, text) =
+        examine(&program, &format!("http://{}/openapi.json", server.address));
     assert!(found_nothing, "{text}");
 }
 
@@ -64,15 +95,25 @@ fn a_planted_500_is_found() {
                 return;
             }
             let schema = room[..count].starts_with(b"GET /openapi.json");
-            let (status, body) = if schema { ("200 OK", document) } else { ("500 Internal Server Error", "{}") };
-            let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+            let (status, body) = if schema {
+                ("200 OK", document)
+            } else {
+                ("500 Internal Server Error", "{}")
+            };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
             drop(stream.write_all(format!("{head}{body}").as_bytes()));
         }
     };
     let (found_nothing, text) = std::thread::scope(|scope| {
         let stub = scope.spawn(answers);
         let verdict = examine(&program, &format!("http://{address}/openapi.json"));
-        std::net::TcpStream::connect(address).unwrap().write_all(b"QUIT").unwrap();
+        std::net::TcpStream::connect(address)
+            .unwrap()
+            .write_all(b"QUIT")
+            .unwrap();
         stub.join().unwrap();
         verdict
     });

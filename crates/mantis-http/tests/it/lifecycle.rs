@@ -87,7 +87,10 @@ fn a_request_takes_no_longer_than_its_limit() {
     assert_eq!(slow.answer(false).failure(), (408, "timeout".into()));
     let mut own = Wire::connect(server.address);
     own.send(b"PUT /api/v1/kv/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Mantis-Timeout-Ms: 20\r\nContent-Length: 4\r\n\r\nab");
-    assert_eq!(own.answer(false).failure(), (408, "deadline_exceeded".into()));
+    assert_eq!(
+        own.answer(false).failure(),
+        (408, "deadline_exceeded".into())
+    );
     assert_eq!(server.client().get("/api/v1/kv/slow").status, 404);
 }
 
@@ -96,12 +99,19 @@ fn a_client_that_reads_nothing_is_cut_off() {
     let mut setup = Setup::default();
     setup.config.write_stall_timeout = std::time::Duration::from_millis(200);
     let mut server = setup.start();
-    server.client().put_raw("/api/v1/kv/big", "a/b", &vec![7; 9 << 20]).data();
+    server
+        .client()
+        .put_raw("/api/v1/kv/big", "a/b", &vec![7; 9 << 20])
+        .data();
     let mut deaf = Wire::connect(server.address);
     deaf.send(b"GET /api/v1/kv/big HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: a/b\r\n\r\n");
     let open = || {
         let text = server.client().get("/metrics");
-        let line = text.text().lines().find(|line| line.starts_with("mantisdb_active_connections")).unwrap();
+        let line = text
+            .text()
+            .lines()
+            .find(|line| line.starts_with("mantisdb_active_connections"))
+            .unwrap();
         line.rsplit_once(' ').unwrap().1.parse::<u32>().unwrap()
     };
     let clock = server.database.env().clock();

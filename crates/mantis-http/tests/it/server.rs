@@ -53,12 +53,27 @@ impl Default for Setup {
             api_keys: vec!["data-key".into()],
             anonymous: Anonymous::OwnerOnLoopback,
         };
-        let settings = HttpSettings { credentials, ..HttpSettings::default() };
-        Self { config, settings, on_disk: false }
+        let settings = HttpSettings {
+            credentials,
+            ..HttpSettings::default()
+        };
+        Self {
+            config,
+            settings,
+            on_disk: false,
+        }
     }
 }
 
 impl Setup {
+    /// The same over a store in a directory.
+    pub(crate) fn on_disk() -> Self {
+        Self {
+            on_disk: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn start(self) -> TestServer {
         let env = Env::real();
         let dir = self.on_disk.then(|| tempfile::tempdir().unwrap());
@@ -153,16 +168,19 @@ impl ConfigStore for TestConfig {
     }
 
     fn validate(&self, change: &Value) -> ConfigReport {
-        let mut report = ConfigReport::default();
-        for (section, keys) in change.as_object().into_iter().flatten() {
-            for (key, value) in keys.as_object().into_iter().flatten() {
-                let known = matches!((section.as_str(), key.as_str()), ("server", "port") | ("security", "rate_limit"));
-                if !known || !value.is_u64() {
-                    report.errors.push(format!("{section}.{key} is unknown or no number"));
-                }
-            }
+        let known = |(section, key, value): &(&str, &str, &Value)| {
+            matches!(
+                (*section, *key),
+                ("server", "port") | ("security", "rate_limit")
+            ) && value.is_u64()
+        };
+        let wrong = settings(change).filter(|setting| !known(setting));
+        let errors =
+            wrong.map(|(section, key, _)| format!("{section}.{key} is unknown or no number"));
+        ConfigReport {
+            errors: errors.collect(),
+            warnings: Vec::new(),
         }
-        report
     }
 
     fn apply(&self, change: &Value) -> Result<ConfigApplied, ConfigError> {
@@ -171,13 +189,28 @@ impl ConfigStore for TestConfig {
             return Err(ConfigError::Invalid(report));
         }
         let mut done = ConfigApplied::default();
-        for (section, keys) in change.as_object().into_iter().flatten() {
-            for (key, value) in keys.as_object().into_iter().flatten() {
-                self.0.lock()[section][key] = value.clone();
-                let list = if section == "security" { &mut done.applied } else { &mut done.restart_required };
-                list.push(format!("{section}.{key}"));
-            }
+        for (section, key, value) in settings(change) {
+            self.0.lock()[section][key] = value.clone();
+            let at_once = section == "security";
+            let list = if at_once {
+                &mut done.applied
+            } else {
+                &mut done.restart_required
+            };
+            list.push(format!("{section}.{key}"));
         }
         Ok(done)
     }
+}
+
+/// Section, key and value of everything in a change.
+fn settings(change: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    change
+        .as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(|(section, keys)| {
+            let keys = keys.as_object().into_iter().flatten();
+            keys.map(move |(key, value)| (section.as_str(), key.as_str(), value))
+        })
 }

@@ -19,7 +19,11 @@ fn wrong_methods_are_405_with_allow_everywhere() {
         ("PUT", "/api/v1/transactions", "POST"),
     ] {
         let answer = server.client().send(method, path, None);
-        assert_eq!(answer.failure(), (405, "method_not_allowed".into()), "{method} {path}");
+        assert_eq!(
+            answer.failure(),
+            (405, "method_not_allowed".into()),
+            "{method} {path}"
+        );
         assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
     }
     let admin = server.admin().send("POST", "/api/stats", None);
@@ -29,10 +33,25 @@ fn wrong_methods_are_405_with_allow_everywhere() {
 #[test]
 fn unknown_paths_are_404_in_the_shape_of_their_place() {
     let server = TestServer::new();
-    for path in ["/nothing", "/api/v1", "/api/v1/", "/api/v1/nothing", "/health/", "/Health", "//health"] {
-        assert_eq!(server.client().get(path).failure(), (404, "not_found".into()), "{path}");
+    for path in [
+        "/nothing",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v1/nothing",
+        "/health/",
+        "/Health",
+        "//health",
+    ] {
+        assert_eq!(
+            server.client().get(path).failure(),
+            (404, "not_found".into()),
+            "{path}"
+        );
     }
-    assert_eq!(server.admin().get("/api/nothing").admin_failure(), (404, "not_found".into()));
+    assert_eq!(
+        server.admin().get("/api/nothing").admin_failure(),
+        (404, "not_found".into())
+    );
 }
 
 #[test]
@@ -52,7 +71,12 @@ fn what_is_not_built_answers_501_and_the_capabilities_say_so() {
             let method = method.as_str().unwrap();
             let answer = server.admin().send(method, &path, Some(b"{}"));
             let built = surface["available"] == Value::Bool(true);
-            assert_eq!(answer.status != 501, built, "{method} {path} answers {}", answer.status);
+            assert_eq!(
+                answer.status != 501,
+                built,
+                "{method} {path} answers {}",
+                answer.status
+            );
             assert_ne!(answer.status, 405, "{method} {path}");
             if !built {
                 unbuilt += 1;
@@ -61,8 +85,18 @@ fn what_is_not_built_answers_501_and_the_capabilities_say_so() {
         }
     }
     assert!(unbuilt > 50, "{unbuilt}");
-    for path in ["/auth/v1/token", "/storage/v1/object/a/b", "/functions/v1/f", "/realtime/v1/ws", "/rest/v1/todos"] {
-        assert_eq!(server.client().get(path).failure(), (501, "not_implemented".into()), "{path}");
+    for path in [
+        "/auth/v1/token",
+        "/storage/v1/object/a/b",
+        "/functions/v1/f",
+        "/realtime/v1/ws",
+        "/rest/v1/todos",
+    ] {
+        assert_eq!(
+            server.client().get(path).failure(),
+            (501, "not_implemented".into()),
+            "{path}"
+        );
     }
 }
 
@@ -86,10 +120,16 @@ fn every_answer_carries_ids_and_security_headers() {
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && !policy.contains("script-src"));
         assert!(answer.header("permissions-policy").is_some());
-        assert!(answer.header("strict-transport-security").is_none(), "not over plain text");
+        assert!(
+            answer.header("strict-transport-security").is_none(),
+            "not over plain text"
+        );
         assert_eq!(answer.header("x-request-id").unwrap().len(), 32);
     }
-    let named = server.client().with("X-Request-Id", "mine-1").get("/nothing");
+    let named = server
+        .client()
+        .with("X-Request-Id", "mine-1")
+        .get("/nothing");
     assert_eq!(named.header("x-request-id"), Some("mine-1"));
     assert_eq!(named.json()["request_id"], "mine-1");
 }
@@ -97,11 +137,26 @@ fn every_answer_carries_ids_and_security_headers() {
 #[test]
 fn stored_pages_may_not_act_in_the_browser() {
     let server = TestServer::new();
-    server.client().put_raw("/api/v1/kv/page", "text/html", b"<script>1</script>").data();
-    let page = server.client().with("Accept", "text/html").get("/api/v1/kv/page");
+    server
+        .client()
+        .put_raw("/api/v1/kv/page", "text/html", b"<script>1</script>")
+        .data();
+    let page = server
+        .client()
+        .with("Accept", "text/html")
+        .get("/api/v1/kv/page");
     assert_eq!(page.header("content-type"), Some("text/html"));
-    assert!(page.header("content-security-policy").unwrap().contains("sandbox"));
-    assert!(!page.header("content-security-policy").unwrap().contains("inline"));
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .contains("sandbox")
+    );
+    assert!(
+        !page
+            .header("content-security-policy")
+            .unwrap()
+            .contains("inline")
+    );
 }
 
 #[test]
@@ -114,20 +169,25 @@ fn health_shows_internals_to_callers_only() {
         assert_eq!(check["status"], "healthy", "{known}");
         assert!(check["detail"].is_string() && check["duration_ms"].is_number());
     }
-    let stranger = server.client().with("X-Forwarded-For", "1.2.3.4").get("/health").data();
+    let stranger = server
+        .client()
+        .with("X-Forwarded-For", "1.2.3.4")
+        .get("/health")
+        .data();
     assert!(stranger.get("checks").is_none(), "{stranger}");
     assert_eq!(stranger["version"], env!("CARGO_PKG_VERSION"));
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(server.client().get(path).data()["status"], "healthy");
     }
-    assert_eq!(server.client().get("/health?x=1").failure(), (400, "invalid_request".into()));
+    assert_eq!(
+        server.client().get("/health?x=1").failure(),
+        (400, "invalid_request".into())
+    );
 }
 
 #[test]
 fn a_closed_store_is_unhealthy_and_refuses_writes() {
-    let mut setup = Setup::default();
-    setup.on_disk = true;
-    let server = setup.start();
+    let server = Setup::on_disk().start();
     server.database.close().unwrap();
     let write = server.client().put_json("/api/v1/kv/a", r#"{"value":1}"#);
     assert_eq!(write.failure(), (503, "shutting_down".into()));

@@ -12,7 +12,10 @@ impl Sse {
         let mut wire = Wire::connect(server.address);
         wire.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: {ADMIN}\r\nAccept: text/event-stream\r\n\r\n").as_bytes());
         let head = String::from_utf8(wire.until(b"\r\n\r\n")).unwrap();
-        assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/event-stream"), "{head}");
+        assert!(
+            head.starts_with("HTTP/1.1 200") && head.contains("text/event-stream"),
+            "{head}"
+        );
         Self(wire)
     }
 
@@ -20,7 +23,12 @@ impl Sse {
     fn next(&mut self) -> (String, Value) {
         loop {
             let chunk = String::from_utf8(self.0.until(b"\n\n")).unwrap();
-            let field = |name: &str| chunk.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            let field = |name: &str| {
+                chunk
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .map(str::trim)
+            };
             if let (Some(name), Some(data)) = (field("event:"), field("data:")) {
                 return (name.to_owned(), serde_json::from_str(data).unwrap());
             }
@@ -34,19 +42,30 @@ fn commits_and_configuration_changes_are_told() {
     let mut events = Sse::open(&server, "/api/ws/events");
     let before = server.database.visible_seq().get();
     for _ in 0..3 {
-        server.client().put_json("/api/v1/kv/a", r#"{"value":1}"#).data();
+        server
+            .client()
+            .put_json("/api/v1/kv/a", r#"{"value":1}"#)
+            .data();
     }
     let mut next = before + 1;
     while next <= before + 3 {
         let (name, event) = events.next();
-        assert_eq!((name.as_str(), event["type"].as_str()), ("commit", Some("commit")));
+        assert_eq!(
+            (name.as_str(), event["type"].as_str()),
+            ("commit", Some("commit"))
+        );
         assert_eq!(event["from_seq"], next, "no gaps");
         next = event["to_seq"].as_u64().unwrap() + 1;
         assert!(event["timestamp"].as_str().unwrap().ends_with('Z'));
     }
-    server.admin().put_json("/api/config", r#"{"security":{"rate_limit":7}}"#);
+    server
+        .admin()
+        .put_json("/api/config", r#"{"security":{"rate_limit":7}}"#);
     let (name, event) = events.next();
-    assert_eq!((name.as_str(), &event["applied"][0]), ("config", &Value::from("security.rate_limit")));
+    assert_eq!(
+        (name.as_str(), &event["applied"][0]),
+        ("config", &Value::from("security.rate_limit"))
+    );
 }
 
 #[test]
@@ -82,8 +101,14 @@ fn a_websocket_tells_the_same() {
     let server = TestServer::new();
     let mut wire = handshake(&server, "Sec-WebSocket-Version: 13\r\n");
     let answer = wire.answer(false);
-    assert_eq!((answer.status, answer.header("sec-websocket-accept")), (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
-    server.client().put_json("/api/v1/kv/a", r#"{"value":1}"#).data();
+    assert_eq!(
+        (answer.status, answer.header("sec-websocket-accept")),
+        (101, Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="))
+    );
+    server
+        .client()
+        .put_json("/api/v1/kv/a", r#"{"value":1}"#)
+        .data();
     let (kind, payload) = frame(&mut wire);
     let event: Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!((kind, event["type"].as_str()), (1, Some("commit")));

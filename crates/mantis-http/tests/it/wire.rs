@@ -17,7 +17,10 @@ fn refused(server: &TestServer, bytes: &[u8]) -> Answer {
 #[test]
 fn ambiguous_requests_are_refused_in_the_envelope_and_closed() {
     let server = TestServer::new();
-    server.client().put_json("/api/v1/kv/safe", r#"{"value":1}"#).data();
+    server
+        .client()
+        .put_json("/api/v1/kv/safe", r#"{"value":1}"#)
+        .data();
     for request in [
         "PUT /api/v1/kv/x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "PUT /api/v1/kv/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
@@ -38,7 +41,11 @@ fn ambiguous_requests_are_refused_in_the_envelope_and_closed() {
         "\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n",
         "GET health HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
-        assert_eq!(refused(&server, request.as_bytes()).failure(), (400, "invalid_request".into()), "{request:?}");
+        assert_eq!(
+            refused(&server, request.as_bytes()).failure(),
+            (400, "invalid_request".into()),
+            "{request:?}"
+        );
     }
     assert_eq!(server.client().get("/api/v1/kv/x").status, 404);
 }
@@ -47,10 +54,18 @@ fn ambiguous_requests_are_refused_in_the_envelope_and_closed() {
 fn a_smuggled_request_is_never_executed() {
     let server = TestServer::new();
     let hidden = "DELETE /api/v1/kv/safe HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
-    server.client().put_json("/api/v1/kv/safe", r#"{"value":1}"#).data();
-    let chunked = format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}");
+    server
+        .client()
+        .put_json("/api/v1/kv/safe", r#"{"value":1}"#)
+        .data();
+    let chunked = format!(
+        "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"
+    );
     assert_eq!(refused(&server, chunked.as_bytes()).status, 400);
-    let length = format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}", hidden.len());
+    let length = format!(
+        "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nContent-Length: {}\r\n\r\n{hidden}",
+        hidden.len()
+    );
     assert_eq!(refused(&server, length.as_bytes()).status, 400);
     assert_eq!(server.client().get("/api/v1/kv/safe").status, 200);
 }
@@ -65,7 +80,10 @@ fn good_requests_before_a_bad_one_are_answered_first() {
     for _ in 0..3 {
         assert_eq!(wire.answer(false).status, 200);
     }
-    assert_eq!(wire.answer(false).failure(), (400, "invalid_request".into()));
+    assert_eq!(
+        wire.answer(false).failure(),
+        (400, "invalid_request".into())
+    );
     assert!(wire.is_closed());
 }
 
@@ -74,16 +92,34 @@ fn heads_have_limits_with_their_own_statuses() {
     let server = TestServer::new();
     for bytes in [70_000, 200_000] {
         let target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(bytes));
-        assert_eq!(refused(&server, target.as_bytes()).failure(), (414, "too_large".into()));
+        assert_eq!(
+            refused(&server, target.as_bytes()).failure(),
+            (414, "too_large".into())
+        );
     }
     for bytes in [40_000, 2_000_000] {
-        let header = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Big: {}\r\n\r\n", "a".repeat(bytes));
-        assert_eq!(refused(&server, header.as_bytes()).failure(), (431, "too_large".into()));
+        let header = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX-Big: {}\r\n\r\n",
+            "a".repeat(bytes)
+        );
+        assert_eq!(
+            refused(&server, header.as_bytes()).failure(),
+            (431, "too_large".into())
+        );
     }
-    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: 1\r\n".repeat(101));
-    assert_eq!(refused(&server, many.as_bytes()).failure(), (431, "too_large".into()));
+    let many = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+        "X: 1\r\n".repeat(101)
+    );
+    assert_eq!(
+        refused(&server, many.as_bytes()).failure(),
+        (431, "too_large".into())
+    );
     let endless = "a".repeat(300_000);
-    assert_eq!(refused(&server, endless.as_bytes()).failure(), (414, "too_large".into()));
+    assert_eq!(
+        refused(&server, endless.as_bytes()).failure(),
+        (414, "too_large".into())
+    );
 }
 
 #[test]
@@ -105,7 +141,11 @@ fn an_idle_connection_lives_longer_than_a_slow_head_and_ends_quietly() {
     let mut wire = Wire::connect(server.address);
     let request = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     for _ in 0..2 {
-        server.database.env().clock().sleep(Duration::from_millis(200));
+        server
+            .database
+            .env()
+            .clock()
+            .sleep(Duration::from_millis(200));
         wire.send(request);
         assert_eq!(wire.answer(false).status, 200);
     }
@@ -116,9 +156,14 @@ fn an_idle_connection_lives_longer_than_a_slow_head_and_ends_quietly() {
 fn a_body_that_breaks_off_or_is_malformed_stores_nothing() {
     let server = TestServer::new();
     let mut wire = Wire::connect(server.address);
-    wire.send(b"PUT /api/v1/kv/x HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    wire.send(
+        b"PUT /api/v1/kv/x HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
     wire.send(b"3\r\nabc\r\nZZ\r\n");
-    assert_eq!(wire.answer(false).failure(), (400, "invalid_request".into()));
+    assert_eq!(
+        wire.answer(false).failure(),
+        (400, "invalid_request".into())
+    );
     assert_eq!(server.client().get("/api/v1/kv/x").status, 404);
 }
 
@@ -127,12 +172,20 @@ fn chunked_bodies_arrive_whole() {
     let server = TestServer::new();
     let mut wire = Wire::connect(server.address);
     wire.send(b"PUT /api/v1/kv/x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
-    assert!(String::from_utf8(wire.until(b"\r\n\r\n")).unwrap().starts_with("HTTP/1.1 100 "));
+    assert!(
+        String::from_utf8(wire.until(b"\r\n\r\n"))
+            .unwrap()
+            .starts_with("HTTP/1.1 100 ")
+    );
     wire.send(b"3\r\nabc\r\n");
     wire.send(b"2;x=y\r\nd\n\r\n0\r\n\r\n");
     assert_eq!(wire.answer(false).status, 200);
     wire.send(b"GET /api/v1/kv/x HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: a/b\r\n\r\n");
-    assert_eq!(wire.answer(false).body, b"abcd\n", "and the connection goes on");
+    assert_eq!(
+        wire.answer(false).body,
+        b"abcd\n",
+        "and the connection goes on"
+    );
 }
 
 #[test]
