@@ -448,7 +448,7 @@ impl Kv {
             let limits = self.limits();
             let tag_max = limits.tag_bytes_max as u64;
             within(
-                "limits.value_bytes_max",
+                "limits.max_value_size",
                 limits.value_bytes_max,
                 put.value.len() as u64,
             )?;

@@ -316,10 +316,7 @@ fn limits_are_refused_by_name_and_change_nothing() {
     };
     let refused = |put: Put| name(f.kv.put(ACCESS, put, CLASS).unwrap_err());
     assert_eq!(refused(Put::new("123456789", "")), "limits.key_bytes_max");
-    assert_eq!(
-        refused(Put::new("k", vec![0; 17])),
-        "limits.value_bytes_max"
-    );
+    assert_eq!(refused(Put::new("k", vec![0; 17])), "limits.max_value_size");
     let tags = vec![String::new(), String::new()];
     assert_eq!(
         refused(Put {
