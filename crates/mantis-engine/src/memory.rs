@@ -105,7 +105,11 @@ impl Task for Collection {
             return Step::Wait(PAUSE);
         }
         let ended = self.shared.collector.step(&self.shared);
-        if ended { Step::Wait(PAUSE) } else { Step::Again }
+        if ended {
+            Step::Wait(PAUSE)
+        } else {
+            Step::Again
+        }
     }
 }
 
@@ -114,7 +118,10 @@ impl Shared {
     fn needed(&self) -> Needed {
         // The horizon first: a snapshot taken after this line is at it or later.
         let visible = self.horizon.get().get();
-        Needed { visible, held: self.view.registry.held() }
+        Needed {
+            visible,
+            held: self.view.registry.held(),
+        }
     }
 
     fn note(&self, version: &VersionEntry<'_>) {

@@ -30,6 +30,9 @@ impl Record {
     }
 
     /// The record, read in place. O(1), no allocation.
+    ///
+    /// # Panics
+    /// Never: the header was checked when the record was made.
     #[must_use]
     pub fn view(&self) -> RecordView<'_> {
         RecordView::parse(&self.bytes).expect("the header was checked when the record was made")

@@ -177,11 +177,7 @@ impl Batch<'_> {
             let Some((key, value)) = self.pick(&cursors, tables.head()) else {
                 return Ok(false);
             };
-            for cursor in &mut cursors {
-                if cursor.key().is_some_and(|k| **k == *key) {
-                    cursor.advance();
-                }
-            }
+            cursors.iter_mut().for_each(|cursor| cursor.pass(&key));
             cursors.retain(|cursor| cursor.key().is_some_and(|k| self.within(k)));
             if tables.head().is_some_and(|(k, _)| **k == *key) {
                 tables.advance(self.direction)?;

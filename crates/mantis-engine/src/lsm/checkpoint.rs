@@ -7,7 +7,7 @@ use mantis_env::OpenMode;
 
 use super::manifest::{self, TABLES};
 use super::shared::Shared;
-use super::tree::{TableSet, TableStore};
+use super::tree::{ManifestFiles, TableSet, TableStore};
 use crate::{CheckpointInfo, EngineError, LsmOptions, MemoryBudget};
 
 /// How often the tables may change under the checkpoint before it gives up.
@@ -56,7 +56,7 @@ impl Shared {
         &self,
         dir: &Path,
         tables: &TableSet,
-        manifest: &[(String, Vec<u8>); 2],
+        manifest: &ManifestFiles,
     ) -> std::io::Result<()> {
         let fs = self.env.fs();
         let target = dir.join(TABLES);

@@ -80,8 +80,13 @@ impl Shared {
     /// flushes put theirs meanwhile.
     fn count_new_tables(&self, first_id: u64) {
         if let Ok(tables) = self.store.current() {
-            let made = tables.files.iter().filter(|file| file.id >= first_id && file.level > 0);
-            self.counts.compacted_bytes.fetch_add(made.map(|file| file.bytes).sum(), Relaxed);
+            let made = tables
+                .files
+                .iter()
+                .filter(|file| file.id >= first_id && file.level > 0);
+            self.counts
+                .compacted_bytes
+                .fetch_add(made.map(|file| file.bytes).sum(), Relaxed);
         }
     }
 }

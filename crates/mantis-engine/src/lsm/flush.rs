@@ -185,21 +185,23 @@ impl Shared {
         let Some(end) = self.seal_for_flush() else {
             return Ok(());
         };
-        let clock = self.env.clock();
-        let started = clock.monotonic();
+        let started = self.env.clock().monotonic();
         while self.oldest_unflushed().is_some_and(|start| start < end) {
             match self.flush_oldest()? {
                 Flushed::One => {}
                 Flushed::Nothing => return Ok(()),
-                Flushed::NotYet => {
-                    let waited = clock.monotonic().saturating_sub(started);
-                    if waited > self.options.stall_wait_max {
-                        return Err(EngineError::Stalled);
-                    }
-                    clock.sleep(PAUSE_INVISIBLE);
-                }
+                Flushed::NotYet => self.wait_a_little(started)?,
             }
         }
+        Ok(())
+    }
+
+    fn wait_a_little(&self, started: Duration) -> Result<(), EngineError> {
+        let clock = self.env.clock();
+        if clock.monotonic().saturating_sub(started) > self.options.stall_wait_max {
+            return Err(EngineError::Stalled);
+        }
+        clock.sleep(PAUSE_INVISIBLE);
         Ok(())
     }
 

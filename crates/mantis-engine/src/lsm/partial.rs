@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 
+use mantis_env::Fs;
 use parking_lot::Mutex;
 
 use super::hooks::Defect;
@@ -97,13 +99,19 @@ impl Shared {
             let Some(id) = name.and_then(|name| name.parse::<u64>().ok()) else {
                 continue;
             };
-            if suspects.iter().any(|ids| ids.contains(&id)) && !needed.contains(&id) {
-                match fs.remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+            let suspect = suspects.iter().any(|ids| ids.contains(&id));
+            if suspect && !needed.contains(&id) {
+                remove_if_there(&**fs, &path)?;
             }
         }
         Ok(())
+    }
+}
+
+/// The tree removes its own tables, maybe just now.
+fn remove_if_there(fs: &dyn Fs, path: &Path) -> io::Result<()> {
+    match fs.remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }

@@ -43,32 +43,41 @@ impl Pinned {
     pub(super) fn retire(&self, view: &Arc<HeldView>, now: Duration) {
         let mut retired = self.retired.lock();
         retired.retain(|r| r.view.strong_count() > 0);
-        retired.push(Retired { view: Arc::downgrade(view), at: now });
+        retired.push(Retired {
+            view: Arc::downgrade(view),
+            at: now,
+        });
     }
 
     /// Counts what is held beside the current view; ends the oldest views while it is too much.
     pub(super) fn account(&self, current: &View, options: &LsmOptions, now: Duration) {
         let mut retired = self.retired.lock();
         retired.retain(|r| r.view.strong_count() > 0);
-        let held = retired.iter().filter_map(|r| Some((r.view.upgrade()?, r.at)));
+        let held = retired
+            .iter()
+            .filter_map(|r| Some((r.view.upgrade()?, r.at)));
         let mut held: VecDeque<(Arc<HeldView>, Duration)> = held.collect();
         loop {
             let views = held.iter().filter_map(|(view, _)| view.load());
             let (memory, disk) = beside(current, views);
             self.memory_bytes.store(memory, SeqCst);
             self.disk_bytes.store(disk, SeqCst);
-            let fits = memory <= options.pinned_memory_bytes_max
-                && disk <= options.pinned_disk_bytes_max;
-            let old = |at: Duration| now.saturating_sub(at) >= options.snapshot_grace;
-            match held.pop_front() {
-                Some((oldest, at)) if !fits && old(at) => {
-                    if oldest.load().is_some() {
-                        oldest.end();
-                        self.ended.fetch_add(1, Relaxed);
-                    }
-                }
-                _ => return,
+            let fits =
+                memory <= options.pinned_memory_bytes_max && disk <= options.pinned_disk_bytes_max;
+            let Some((oldest, at)) = held.pop_front() else {
+                return;
+            };
+            if fits || now.saturating_sub(at) < options.snapshot_grace {
+                return;
             }
+            self.end(&oldest);
+        }
+    }
+
+    fn end(&self, view: &HeldView) {
+        if view.load().is_some() {
+            view.end();
+            self.ended.fetch_add(1, Relaxed);
         }
     }
 

@@ -181,12 +181,7 @@ impl Shared {
             self.wake_flusher();
             self.wake_compactor();
             self.account_pinned();
-            {
-                let mut waiting = self.pressure.waiting.lock();
-                if self.behind() >= 1.0 {
-                    self.pressure.progress.wait_for(&mut waiting, LOOK_AGAIN);
-                }
-            }
+            self.sleep_until_progress();
             if let Err(error) = self.refuse_when_closed() {
                 break Err(error);
             }
@@ -202,6 +197,13 @@ impl Shared {
         };
         self.pressure.stalled(waited());
         answer
+    }
+
+    fn sleep_until_progress(&self) {
+        let mut waiting = self.pressure.waiting.lock();
+        if self.behind() >= 1.0 {
+            self.pressure.progress.wait_for(&mut waiting, LOOK_AGAIN);
+        }
     }
 
     /// Room for the next record of a replay. On a full disk replay goes on in memory: a store that

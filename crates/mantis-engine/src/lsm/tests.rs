@@ -29,7 +29,8 @@ struct Db {
 
 fn small() -> LsmOptions {
     LsmOptions {
-        free_bytes_min: 0, snapshot_grace: Duration::ZERO,
+        free_bytes_min: 0,
+        snapshot_grace: Duration::ZERO,
         ..LsmOptions::with_memory(8 << 20)
     }
 }
@@ -46,11 +47,9 @@ fn broken(defect: Defect) -> LsmOptions {
     with_hooks(by_hand(), Some(defect), None)
 }
 
-fn with_hooks(options: LsmOptions, defect: Option<Defect>, probe: Option<Probe>) -> LsmOptions {
-    LsmOptions {
-        hooks: Hooks { defect, probe },
-        ..options
-    }
+fn with_hooks(mut options: LsmOptions, defect: Option<Defect>, probe: Option<Probe>) -> LsmOptions {
+    options.hooks = Hooks { defect, probe };
+    options
 }
 
 /// Fails at `point` as long as `fails` says so.

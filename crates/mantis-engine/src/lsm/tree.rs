@@ -22,7 +22,7 @@ use lsm_tree::config::{
 use lsm_tree::table::filter::standard_bloom::Builder as BloomBuilder;
 use lsm_tree::{
     AbstractTree, AnyIngestion, AnyTree, Cache, CompressionType, Config, DescriptorTable,
-    KvSeparationOptions, SequenceNumberCounter, Slice, Tree,
+    InternalValue, KvSeparationOptions, SequenceNumberCounter, Slice, Table, Tree,
 };
 use mantis_types::Seq;
 
@@ -42,9 +42,12 @@ pub(crate) const MARK_KEY: &[u8] = b"\x00\x01\x01replay";
 type GetFn = Box<dyn Fn(&[u8]) -> lsm_tree::Result<Option<Slice>> + Send + Sync>;
 type RowsFn = Box<dyn Fn(Bound<&[u8]>, Bound<&[u8]>) -> TableRows + Send + Sync>;
 type ScanFn = Box<dyn Fn() -> lsm_tree::Result<TableScan> + Send + Sync>;
-/// All entries of one table file, read past the caches: key, record or `None` for a delete.
-pub(crate) type TableScan =
-    Box<dyn Iterator<Item = lsm_tree::Result<(Slice, Option<Slice>)>> + Send>;
+/// An entry of a table: key, record or `None` for a delete.
+pub(crate) type TableEntry = (Slice, Option<Slice>);
+/// All entries of one table file, read past the caches.
+pub(crate) type TableScan = Box<dyn Iterator<Item = lsm_tree::Result<TableEntry>> + Send>;
+/// A manifest: name and bytes of its file, and of the file that names it.
+pub(crate) type ManifestFiles = [(String, Vec<u8>); 2];
 
 /// The immutable tables of one engine.
 pub(crate) struct TableStore {
@@ -112,55 +115,36 @@ impl TableStore {
             if self.tree.current_version().id() != version.id() {
                 continue;
             }
-            let mut files = Vec::new();
-            for (level, tables) in version.iter_levels().enumerate() {
-                for table in tables.iter().flat_map(|run| run.iter()) {
-                    let scanned = table.clone();
-                    files.push(TableFile {
-                        id: table.id(),
-                        level,
-                        path: PathBuf::clone(&table.path),
-                        bytes: table.metadata.file_size,
-                        entries: table.metadata.item_count,
-                        checksum: table.checksum().into_u128(),
-                        scan: Box::new(move || Ok(Box::new(scanned.scan()?.map(entry_of)))),
-                    });
-                }
-            }
+            let levels = version.iter_levels().enumerate();
+            let tables = levels.flat_map(|(n, runs)| {
+                runs.iter()
+                    .flat_map(move |run| run.iter().map(move |table| (n, table)))
+            });
+            let files = tables
+                .map(|(level, table)| TableFile::of(level, table))
+                .collect();
             let runs = version.iter_levels().flat_map(|level| level.iter());
             let runs = runs
                 .map(|run| run.iter().map(|table| table.id()).collect())
                 .collect();
             let version_id = version.id();
-            let get = move |key: &[u8]| {
-                let hash = BloomBuilder::get_hash(key);
+            let get: GetFn = Box::new(move |key| {
                 let runs = version.iter_levels().flat_map(|level| level.iter());
-                for table in runs.filter_map(|run| run.get_for_key(key)) {
-                    if let Some(found) = table.get(key, EVERYTHING, hash)? {
-                        return Ok((!found.is_tombstone()).then_some(found.value));
-                    }
-                }
-                Ok(None)
-            };
-            let rows = move |from: Bound<&[u8]>, to: Bound<&[u8]>| -> TableRows {
+                newest_of(runs.filter_map(|run| run.get_for_key(key)), key)
+            });
+            let rows: RowsFn = Box::new(move |from, to| {
                 let range = (from.map(Slice::from), to.map(Slice::from));
-                let entries = Tree::create_internal_range::<Slice, _>(
-                    state.clone(),
-                    &range,
-                    EVERYTHING,
-                    None,
-                );
-                Box::new(entries.map(|entry| {
-                    let entry = entry.map_err(|error| damage("reading a table", error))?;
-                    Ok((entry.key.user_key, entry.value))
-                }))
-            };
+                let state = state.clone();
+                let entries =
+                    Tree::create_internal_range::<Slice, _>(state, &range, EVERYTHING, None);
+                Box::new(entries.map(row_of))
+            });
             return Ok(TableSet {
                 version_id,
                 files,
                 runs,
-                get: Box::new(get),
-                rows: Box::new(rows),
+                get,
+                rows,
             });
         }
         Err(EngineError::Internal(
@@ -204,25 +188,28 @@ impl TableStore {
         let before = self.state();
         let strategy = Leveled::default().with_table_target_size(self.table_bytes);
         let done = self.tree.compact(Arc::new(strategy), self.threshold());
-        self.changed_since(before, done)
+        self.changed_since(&before, done)
     }
 
     /// Merges everything into one run; whether it changed anything.
     pub(crate) fn compact_all(&self) -> Result<bool, EngineError> {
         let before = self.state();
         let done = self.tree.major_compact(self.table_bytes, self.threshold());
-        self.changed_since(before, done)
+        self.changed_since(&before, done)
     }
 
     /// Number of the version, and ids of its tables.
     fn state(&self) -> (u64, BTreeSet<u64>) {
         let version = self.tree.current_version();
-        (version.id(), version.iter_tables().map(|table| table.id()).collect())
+        (
+            version.id(),
+            version.iter_tables().map(|table| table.id()).collect(),
+        )
     }
 
     fn changed_since(
         &self,
-        before: (u64, BTreeSet<u64>),
+        before: &(u64, BTreeSet<u64>),
         done: lsm_tree::Result<()>,
     ) -> Result<bool, EngineError> {
         let after = self.state();
@@ -269,7 +256,7 @@ impl TableStore {
     pub(crate) fn manifest_of(
         &self,
         tables: &TableSet,
-    ) -> Result<Option<[(String, Vec<u8>); 2]>, EngineError> {
+    ) -> Result<Option<ManifestFiles>, EngineError> {
         let history = self.tree.get_version_history_lock();
         let read = |name: &str| {
             std::fs::read(self.dir.join(name))
@@ -327,9 +314,26 @@ impl TableStore {
     }
 }
 
-fn entry_of(
-    entry: lsm_tree::Result<lsm_tree::InternalValue>,
-) -> lsm_tree::Result<(Slice, Option<Slice>)> {
+/// The newest version in the first table that has one; `None` when it is a delete.
+fn newest_of<'t>(
+    tables: impl Iterator<Item = &'t Table>,
+    key: &[u8],
+) -> lsm_tree::Result<Option<Slice>> {
+    let hash = BloomBuilder::get_hash(key);
+    for table in tables {
+        if let Some(found) = table.get(key, EVERYTHING, hash)? {
+            return Ok((!found.is_tombstone()).then_some(found.value));
+        }
+    }
+    Ok(None)
+}
+
+fn row_of(entry: lsm_tree::Result<InternalValue>) -> Result<(Slice, Slice), EngineError> {
+    let entry = entry.map_err(|error| damage("reading a table", error))?;
+    Ok((entry.key.user_key, entry.value))
+}
+
+fn entry_of(entry: lsm_tree::Result<InternalValue>) -> lsm_tree::Result<TableEntry> {
     let entry = entry?;
     let deleted = entry.is_tombstone();
     Ok((entry.key.user_key, (!deleted).then_some(entry.value)))
@@ -374,6 +378,19 @@ pub(crate) struct TableFile {
 }
 
 impl TableFile {
+    fn of(level: usize, table: &Table) -> Self {
+        let scanned = table.clone();
+        Self {
+            id: table.id(),
+            level,
+            path: PathBuf::clone(&table.path),
+            bytes: table.metadata.file_size,
+            entries: table.metadata.item_count,
+            checksum: table.checksum().into_u128(),
+            scan: Box::new(move || Ok(Box::new(scanned.scan()?.map(entry_of)))),
+        }
+    }
+
     /// Reads every entry from the file, past the caches.
     pub(crate) fn scan(&self) -> Result<TableScan, EngineError> {
         (self.scan)().map_err(|error| damage("reading a table", error))
@@ -479,12 +496,10 @@ const fn is_damage(kind: io::ErrorKind) -> bool {
 /// What an error of the tree means to us.
 pub(crate) fn damage(action: &'static str, error: lsm_tree::Error) -> EngineError {
     match error {
-        lsm_tree::Error::Io(source) if is_damage(source.kind()) => {
-            EngineError::Corrupt {
-                file: FileKind::Table,
-                source: Some(Box::new(source)),
-            }
-        }
+        lsm_tree::Error::Io(source) if is_damage(source.kind()) => EngineError::Corrupt {
+            file: FileKind::Table,
+            source: Some(Box::new(source)),
+        },
         lsm_tree::Error::Io(source) => EngineError::io(action, source),
         other => EngineError::Corrupt {
             file: FileKind::Table,

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::ALL;
 use super::manifest;
-use super::tree::{MARK_KEY, TableFile, TableStore, damage};
+use super::tree::{Ingest, TableFile, TableStore, damage};
 use crate::view::Tables;
 use crate::{EngineError, FileKind, LsmOptions, MemoryBudget};
 
@@ -212,24 +212,9 @@ fn copy_readable(from: &TableStore, to: &TableStore) -> Result<RepairReport, Eng
     let tables = from.current()?;
     let mut report = RepairReport::default();
     for run in tables.runs.iter().rev() {
-        let mut ingest = None;
+        let mut target = None;
         for file in tables.files.iter().filter(|file| run.contains(&file.id)) {
-            let mut copied = 0;
-            for entry in file.scan()? {
-                let Ok((key, record)) = entry else { break };
-                if check_entry(&key, record.as_ref()).is_err() {
-                    break;
-                }
-                let ingest = match &mut ingest {
-                    Some(ingest) => ingest,
-                    None => ingest.insert(to.ingest()?),
-                };
-                match &record {
-                    Some(record) => ingest.put(&key, record)?,
-                    None => ingest.delete(&key)?,
-                }
-                copied += 1;
-            }
+            let copied = copy_table(file, to, &mut target)?;
             report.entries += copied;
             report.entries_lost += file.entries.saturating_sub(copied);
             if copied == file.entries {
@@ -238,13 +223,36 @@ fn copy_readable(from: &TableStore, to: &TableStore) -> Result<RepairReport, Eng
                 report.tables_damaged += 1;
             }
         }
-        if let Some(ingest) = ingest {
-            ingest.finish()?;
+        if let Some(target) = target {
+            target.finish()?;
         }
     }
-    let rebuilt = to.current()?;
-    report.replay_from = to.replay_mark(&rebuilt)?;
-    // The mark is kept only if it was read from the newest run that had one.
-    debug_assert!(report.entries > 0 || rebuilt.get(MARK_KEY)?.is_none());
+    report.replay_from = to.replay_mark(&to.current()?)?;
     Ok(report)
+}
+
+/// Copies entries up to the first that cannot be read; answers how many. The target is opened with
+/// the first of them: one without any would leave an empty file.
+fn copy_table<'s>(
+    file: &TableFile,
+    to: &'s TableStore,
+    target: &mut Option<Ingest<'s>>,
+) -> Result<u64, EngineError> {
+    let mut copied = 0;
+    for entry in file.scan()? {
+        let Ok((key, record)) = entry else { break };
+        if check_entry(&key, record.as_ref()).is_err() {
+            break;
+        }
+        let target = match target {
+            Some(target) => target,
+            None => target.insert(to.ingest()?),
+        };
+        match &record {
+            Some(record) => target.put(&key, record)?,
+            None => target.delete(&key)?,
+        }
+        copied += 1;
+    }
+    Ok(copied)
 }

@@ -21,7 +21,9 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) fn new() -> Self {
-        Self { walk: Mutex::new(Walk::default()) }
+        Self {
+            walk: Mutex::new(Walk::default()),
+        }
     }
 
     /// Whether a walk has begun and not come to its end.
@@ -126,7 +128,9 @@ fn collect_key(shared: &Shared, newest: VersionEntry<'_>, needed: &Needed) -> Fo
     let mut versions = Vec::new();
     let mut next = Some(newest);
     while let Some(version) = next {
-        next = version.next().filter(|older| older.key().same_key(version.key()));
+        next = version
+            .next()
+            .filter(|older| older.key().same_key(version.key()));
         versions.push(version);
     }
     let seen = versions.len();
@@ -136,7 +140,11 @@ fn collect_key(shared: &Shared, newest: VersionEntry<'_>, needed: &Needed) -> Fo
         let seq = version.key().seq().get();
         let stays = newer.is_none_or(|newer| needed.sees(seq, newer));
         newer = Some(seq);
-        if stays { kept.push(version) } else { obsolete.push(version) }
+        if stays {
+            kept.push(version)
+        } else {
+            obsolete.push(version)
+        }
     }
     // A delete with nothing below it is as good as no version at all.
     let bottom = kept.pop_if(|last| last.value().is_empty());
@@ -150,7 +158,10 @@ fn collect_key(shared: &Shared, newest: VersionEntry<'_>, needed: &Needed) -> Fo
     }
     // The oldest go first, so that a dropped delete never uncovers what it hid.
     obsolete.sort_by_key(|version| version.key().seq());
-    let dropped = obsolete.iter().map(|version| u64::from(shared.memtable.remove(version))).sum();
+    let dropped = obsolete
+        .iter()
+        .map(|version| u64::from(shared.memtable.remove(version)))
+        .sum();
     shared.dropped.fetch_add(dropped, Relaxed);
     Found { seen, held }
 }

@@ -67,20 +67,22 @@ impl<'a> Cursor<'a> {
         self.at.as_ref().map(VersionEntry::value)
     }
 
-    /// Moves to the next key in its direction.
-    pub(crate) fn advance(&mut self) {
-        let Some(at) = self.at.take() else { return };
+    /// Moves to the next key in its direction, if it stands on this one.
+    pub(crate) fn pass(&mut self, key: &[u8]) {
+        let Some(at) = self.at.take_if(|at| at.key().key()[..] == *key) else {
+            return;
+        };
         self.at = if self.forward {
-            let next = self.next_key(at);
+            let next = self.next_key(&at);
             self.settle_forward(next)
         } else {
-            let previous = self.previous_key(at);
+            let previous = self.previous_key(&at);
             self.settle_backward(previous)
         };
     }
 
     /// From any version of a key to the newest version of the key after it.
-    fn next_key(&self, at: VersionEntry<'a>) -> Option<VersionEntry<'a>> {
+    fn next_key(&self, at: &VersionEntry<'a>) -> Option<VersionEntry<'a>> {
         let mut next = at.next()?;
         for _ in 0..STEPS_MAX {
             if !next.key().same_key(at.key()) {
@@ -92,7 +94,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// From any version of a key to the oldest version of the key before it.
-    fn previous_key(&self, at: VersionEntry<'a>) -> Option<VersionEntry<'a>> {
+    fn previous_key(&self, at: &VersionEntry<'a>) -> Option<VersionEntry<'a>> {
         let mut previous = at.prev()?;
         for _ in 0..STEPS_MAX {
             if !previous.key().same_key(at.key()) {
@@ -137,7 +139,7 @@ impl<'a> Cursor<'a> {
         let mut at = at?;
         loop {
             while at.key().seq() > self.seq {
-                at = self.previous_key(at)?;
+                at = self.previous_key(&at)?;
             }
             at = self.newest_visible(at);
             if !at.is_removed() {
@@ -145,10 +147,13 @@ impl<'a> Cursor<'a> {
             }
             // An obsolete version that was taken out while we stood on it: a delete above it, taken
             // out after it, may have been missed on the way.
-            let wanted = VersionKey { seq: self.seq.get(), ..at.key().clone() };
+            let wanted = VersionKey {
+                seq: self.seq.get(),
+                ..at.key().clone()
+            };
             match self.memtable.versions.lower_bound(Bound::Included(&wanted)) {
                 Some(found) if found.key().same_key(at.key()) => return Some(found),
-                _ => at = self.previous_key(at)?,
+                _ => at = self.previous_key(&at)?,
             }
         }
     }
@@ -164,7 +169,10 @@ impl<'a> Cursor<'a> {
                 _ => return at,
             }
         }
-        let wanted = VersionKey { seq: self.seq.get(), ..at.key().clone() };
+        let wanted = VersionKey {
+            seq: self.seq.get(),
+            ..at.key().clone()
+        };
         match self.memtable.versions.lower_bound(Bound::Included(&wanted)) {
             Some(found) if found.key().same_key(at.key()) => found,
             _ => at,

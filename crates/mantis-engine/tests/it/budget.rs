@@ -40,7 +40,10 @@ fn data_of_eight_budgets_stays_within_one() {
     assert!(child.status.success(), "{said}{complained}");
     let highest = said.lines().find_map(|line| line.strip_prefix("highest: "));
     let highest: u64 = highest.expect("the child reports").parse().unwrap();
-    assert!(highest <= BUDGET / 10 * 11, "{highest} bytes over the start, budget {BUDGET}");
+    assert!(
+        highest <= BUDGET / 10 * 11,
+        "{highest} bytes over the start, budget {BUDGET}"
+    );
     // The control: the measure sees memory that is really used.
     assert!(highest > BUDGET / 4, "{highest} bytes cannot be all of it");
 }
@@ -71,7 +74,10 @@ fn work(dir: &Path) {
             let over = highest.load(SeqCst).saturating_sub(base) >> 20;
             println!("{what}: {over} MiB over {} MiB at most", base >> 20);
         };
-        let mut writer = Writer { engine: &engine, last: Seq::ZERO };
+        let mut writer = Writer {
+            engine: &engine,
+            last: Seq::ZERO,
+        };
         (0..ROWS).for_each(|n| writer.put(n, 0));
         report("loaded");
         read(&engine, 0);
@@ -86,7 +92,10 @@ fn work(dir: &Path) {
         read(&engine, 1);
         report("read again");
         let status = engine.status();
-        assert!(status.disk_bytes > BUDGET * 4, "the data is large: {status:?}");
+        assert!(
+            status.disk_bytes > BUDGET * 4,
+            "the data is large: {status:?}"
+        );
         println!("{status:?}");
         done.store(true, SeqCst);
     });
@@ -103,12 +112,15 @@ impl Writer<'_> {
     fn put(&mut self, number: u64, round: u64) {
         let mut batch = WriteBatchBuilder::with_capacity(VALUE_BYTES + 64);
         let record = RecordBuilder::new(ValueKind::Bytes);
-        batch.put_with(&key(number), |out| record.write(&value(number, round), out)).unwrap();
+        batch
+            .put_with(&key(number), |out| record.write(&value(number, round), out))
+            .unwrap();
         let batch = batch.finish();
         let bytes = batch.as_bytes().len() as u64;
         self.engine.admit(bytes).unwrap();
         let seq = self.last.next();
-        self.engine.apply(&self.engine.place(seq, bytes), seq, &batch);
+        self.engine
+            .apply(&self.engine.place(seq, bytes), seq, &batch);
         assert!(self.engine.horizon().advance(self.last));
         self.last = seq;
     }
@@ -116,7 +128,12 @@ impl Writer<'_> {
 
 /// Keys come in no order.
 fn key(number: u64) -> Vec<u8> {
-    [&[1, 2, 1], &scatter(number).to_be_bytes()[..], &number.to_be_bytes()].concat()
+    [
+        &[1, 2, 1],
+        &scatter(number).to_be_bytes()[..],
+        &number.to_be_bytes(),
+    ]
+    .concat()
 }
 
 fn scatter(number: u64) -> u64 {
@@ -139,14 +156,18 @@ fn value(number: u64, round: u64) -> Vec<u8> {
 }
 
 fn expected(number: u64, round: u64) -> Vec<u8> {
-    value(number, if number % 2 == 0 { round } else { 0 })
+    value(number, if number.is_multiple_of(2) { round } else { 0 })
 }
 
 fn read(engine: &LsmEngine, round: u64) {
     for step in 0..20_000 {
         let number = scatter(step) % ROWS;
         let found = engine.get_latest(&key(number)).unwrap().unwrap();
-        assert_eq!(found.view().payload(), expected(number, round), "row {number}");
+        assert_eq!(
+            found.view().payload(),
+            expected(number, round),
+            "row {number}"
+        );
     }
 }
 
@@ -157,7 +178,11 @@ fn scan(engine: &LsmEngine) {
         let mut rows = 0;
         for row in scan {
             let (key, record) = row.unwrap();
-            let number = key.as_bytes().last_chunk::<8>().map(|b| u64::from_be_bytes(*b)).unwrap();
+            let number = key
+                .as_bytes()
+                .last_chunk::<8>()
+                .map(|b| u64::from_be_bytes(*b))
+                .unwrap();
             if rows % 64 == 0 {
                 assert_eq!(record.view().payload(), expected(number, 1), "row {number}");
             }

@@ -15,8 +15,14 @@ struct Db {
 impl Db {
     fn new(memory_bytes_max: u64) -> Self {
         let env = Env::real();
-        let options = MemoryOptions { memory_bytes_max, ..MemoryOptions::default() };
-        Self { engine: MemoryEngine::new(&env, options), env }
+        let options = MemoryOptions {
+            memory_bytes_max,
+            ..MemoryOptions::default()
+        };
+        Self {
+            engine: MemoryEngine::new(&env, options),
+            env,
+        }
     }
 
     fn try_put(&self, number: u32, value: Option<&[u8]>) -> Result<Seq, EngineError> {
@@ -25,7 +31,9 @@ impl Db {
         match value {
             Some(value) => {
                 let record = RecordBuilder::new(ValueKind::Bytes);
-                batch.put_with(&key, |out| record.write(value, out)).unwrap();
+                batch
+                    .put_with(&key, |out| record.write(value, out))
+                    .unwrap();
             }
             None => batch.delete(&key).unwrap(),
         }
@@ -33,7 +41,8 @@ impl Db {
         let bytes = batch.as_bytes().len() as u64;
         self.engine.admit(bytes)?;
         let seq = self.engine.horizon().get().next();
-        self.engine.apply(&self.engine.place(seq, bytes), seq, &batch);
+        self.engine
+            .apply(&self.engine.place(seq, bytes), seq, &batch);
         assert!(self.engine.horizon().advance(seq.prev()));
         Ok(seq)
     }
@@ -56,7 +65,10 @@ impl Db {
 
     fn rows(&self, snapshot: &Snapshot) -> usize {
         let range = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
-        let scan = self.engine.scan(snapshot, range, mantis_engine::Direction::Forward).unwrap();
+        let scan = self
+            .engine
+            .scan(snapshot, range, mantis_engine::Direction::Forward)
+            .unwrap();
         scan.map(Result::unwrap).count()
     }
 }
@@ -72,13 +84,24 @@ fn obsolete_versions_go_by_themselves_once_no_snapshot_sees_them() {
     }
     // The first and the last version of each key stay; nobody sees those between.
     db.engine.compact().unwrap();
-    let (low, high) = (2 * one_round - one_round / 10, 2 * one_round + one_round / 10);
-    assert!((low..high).contains(&db.bytes()), "{} of {one_round}", db.bytes());
+    let (low, high) = (
+        2 * one_round - one_round / 10,
+        2 * one_round + one_round / 10,
+    );
+    assert!(
+        (low..high).contains(&db.bytes()),
+        "{} of {one_round}",
+        db.bytes()
+    );
     assert_eq!(db.rows(&held), 3000);
     assert_eq!(db.engine.status().oldest_snapshot, Some(Seq::new(3000)));
     drop(held);
-    db.wait_until("no version is dropped", || db.bytes() < one_round + one_round / 10);
-    db.wait_until("a version is left", || db.engine.status().versions_dropped == 30_000);
+    db.wait_until("no version is dropped", || {
+        db.bytes() < one_round + one_round / 10
+    });
+    db.wait_until("a version is left", || {
+        db.engine.status().versions_dropped == 30_000
+    });
 }
 
 #[test]
@@ -107,7 +130,10 @@ fn writes_beyond_the_limit_are_refused_until_there_is_room() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(refused, EngineError::MemoryFull { max: 1_048_576 }), "{refused:?}");
+    assert!(
+        matches!(refused, EngineError::MemoryFull { max: 1_048_576 }),
+        "{refused:?}"
+    );
     assert_eq!(refused.kind(), ErrorKind::Exhausted);
     assert!(db.bytes() <= 1 << 20);
     // The held snapshot keeps what is overwritten; without it there is room again.

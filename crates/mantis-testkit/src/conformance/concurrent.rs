@@ -232,16 +232,9 @@ pub(super) fn readers_never_see_half_a_batch(factory: &Factory) {
     pipeline.commit(&parts("begin"));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let write = |writer: u64| {
-            let pipeline = &pipeline;
-            move || {
-                for n in 0..COMMITS / WRITERS {
-                    pipeline.commit(&parts(&format!("{writer} {n:>100}")));
-                }
-            }
-        };
+        let pipeline = &pipeline;
         let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| scope.spawn(write(writer)))
+            .map(|writer| scope.spawn(move || write_parts(pipeline, writer)))
             .collect();
         for _ in 0..2 {
             scope.spawn(|| repeat_until(&done, || parts_are_alike(engine)));
@@ -253,6 +246,12 @@ pub(super) fn readers_never_see_half_a_batch(factory: &Factory) {
         done.store(true, SeqCst);
     });
     engine.close().expect("an engine closes");
+}
+
+fn write_parts(pipeline: &Pipeline<'_>, writer: u64) {
+    for n in 0..COMMITS / WRITERS {
+        pipeline.commit(&parts(&format!("{writer} {n:>100}")));
+    }
 }
 
 fn repeat_until(done: &AtomicBool, mut work: impl FnMut()) {

@@ -20,6 +20,10 @@ fn store(dir: &Path) -> Vec<String> {
     db.scan()
 }
 
+fn bits_of(path: &Path) -> usize {
+    usize::try_from(std::fs::metadata(path).unwrap().len()).unwrap() * 8
+}
+
 fn flip(path: &Path, bit: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[bit / 8] ^= 1 << (bit % 8);
@@ -91,7 +95,10 @@ fn look(dir: &Path, options: LsmOptions, expected: &[String]) -> Outcome {
 
 /// How many bits a sweep flips: `MANTIS_FLIPS`, or 400.
 fn flips() -> usize {
-    std::env::var("MANTIS_FLIPS").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+    std::env::var("MANTIS_FLIPS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(400)
 }
 
 /// Single bits, spread over every file of the store, from a fixed seed.
@@ -113,7 +120,7 @@ fn sweep(options: &LsmOptions, flips: usize) -> Vec<(String, usize, Outcome)> {
         let copy = copy_of(&whole, &dir.path().join("copy"));
         let path = &names[round % names.len()];
         let relative = path.strip_prefix(&whole).unwrap();
-        let bits = std::fs::metadata(path).unwrap().len() as usize * 8;
+        let bits = bits_of(path);
         let bit = next(bits);
         flip(&copy.join(relative), bit);
         let outcome = look(&copy, options.clone(), &expected);
@@ -151,7 +158,11 @@ fn the_sweep_notices_when_the_manifest_is_not_checked() {
         let expected = store(dir.path());
         flip(&dir.path().join("current"), 8 * 12 + 3);
         let outcome = look(dir.path(), options, &expected);
-        assert_eq!(outcome == Outcome::AtOpen(FileKindOrd(true)), noticed, "{outcome:?}");
+        assert_eq!(
+            outcome == Outcome::AtOpen(FileKindOrd(true)),
+            noticed,
+            "{outcome:?}"
+        );
     }
 }
 
@@ -223,7 +234,7 @@ fn repair_takes_over_what_can_be_read_and_says_what_is_lost() {
     // One with a damaged block loses the rest of that table only.
     let copy = copy_of(&whole, &dir.path().join("damaged"));
     let tables = files_below(&copy.join("tables"));
-    let bits = std::fs::metadata(&tables[1]).unwrap().len() as usize * 8;
+    let bits = bits_of(&tables[1]);
     flip(&tables[1], bits / 4);
     assert_eq!(verify(&copy).unwrap().damages.len(), 1);
     let report = repair(&env, &copy).unwrap();

@@ -243,7 +243,10 @@ fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     assert_eq!(db.scan().len(), taken as usize + 1);
     // The compactor may be writing just now.
     while table_files(&store) != db.engine.status().tables {
-        assert!(clock.clock().monotonic() - started < PATIENCE, "partial files stay");
+        assert!(
+            clock.clock().monotonic() - started < PATIENCE,
+            "partial files stay"
+        );
         std::thread::yield_now();
     }
     drop(db);

@@ -285,8 +285,14 @@ fn a_young_snapshot_is_not_ended_for_what_it_holds() {
     let started = env.clock().monotonic();
     db.flush();
     while db.engine.status().views_ended == 0 {
-        assert!(env.clock().monotonic() - started < PATIENCE, "it is never ended");
+        assert!(
+            env.clock().monotonic() - started < PATIENCE,
+            "it is never ended"
+        );
     }
     assert!(env.clock().monotonic() - started >= Duration::from_millis(200));
-    assert!(matches!(db.engine.get(&held, &key("00001")), Err(EngineError::SnapshotTooOld)));
+    assert!(matches!(
+        db.engine.get(&held, &key("00001")),
+        Err(EngineError::SnapshotTooOld)
+    ));
 }
