@@ -47,6 +47,7 @@ impl Database {
             segment_bytes: options.log.segment_bytes,
             interval: options.log.interval,
             first_seq: engine.replay_from(),
+            create: false,
             on_durable: Some(hook.callback()),
             ..LogOptions::default()
         };

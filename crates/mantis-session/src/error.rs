@@ -74,7 +74,12 @@ impl From<EngineError> for SessionError {
 
 impl From<LogError> for SessionError {
     fn from(error: LogError) -> Self {
-        Self::Txn(error.into())
+        match error {
+            LogError::Absent => Self::NotAStore {
+                what: "its log is missing",
+            },
+            error => Self::Txn(error.into()),
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use mantis_env::{Env, Lock, OpenMode};
+use mantis_log::{Log, LogOptions};
 
 use crate::SessionError;
 
@@ -142,6 +143,10 @@ fn make(env: &Env, dir: &Path, store: &Path) -> Result<(), SessionError> {
     for part in [new.clone(), new.join("log"), new.join("tables")] {
         env.fs().create_dir(&part).map_err(io("make the store"))?;
     }
+    // The log is made here and never again: an opening that finds none has lost it.
+    Log::open(env, &new.join("log"), LogOptions::default())?
+        .log
+        .close()?;
     name_store(env, &new, store)
 }
 

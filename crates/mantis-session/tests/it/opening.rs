@@ -181,3 +181,25 @@ fn a_small_buffer_shrinks_the_limits_with_it_when_it_is_asked_to() {
     assert_eq!(get(&db, "k").unwrap().len(), 8 << 20);
     db.close().unwrap();
 }
+
+#[test]
+fn a_store_whose_log_was_emptied_is_refused_and_not_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    put(&db, "k", "v", Durability::Sync);
+    db.close().unwrap();
+    drop(db);
+    for file in std::fs::read_dir(dir.path().join("store/log")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let refused = open(dir.path()).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            SessionError::NotAStore {
+                what: "its log is missing"
+            }
+        ),
+        "{refused:?}"
+    );
+}
