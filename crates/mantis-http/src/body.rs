@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mantis_types::Code;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::failure::{Failure, Outcome};
 
@@ -84,6 +85,17 @@ fn json_failure(error: &serde_json::Error) -> Failure {
             format!("the body is not valid JSON: {error}"),
         ),
     }
+}
+
+/// A member that stands there, be it null: null is a value like any other.
+///
+/// # Errors
+/// For text that is no JSON.
+pub(crate) fn present<'de, D>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// A whole number in JSON: `7` and `7.0` are the same number there.
@@ -180,8 +192,6 @@ pub(crate) fn check_depth(text: &[u8], max: usize) -> Outcome<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
 
     #[derive(Debug, serde::Deserialize)]

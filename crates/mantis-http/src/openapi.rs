@@ -102,6 +102,7 @@ fn complete(document: &mut Value) {
     });
     document["components"]["securitySchemes"] = schemes;
     add_aliases(document);
+    tie_value_to_type(document);
     let Some(paths) = document["paths"].as_object_mut() else {
         return;
     };
@@ -164,6 +165,30 @@ fn correct_parameters(operation: &mut Value) {
         }
         if let Some(schema) = parameter.get_mut("schema") {
             strip_null(schema);
+        }
+    }
+}
+
+/// Which values go with a `value_type`.
+fn tie_value_to_type(document: &mut Value) {
+    let when = |said: &str, value: Value| {
+        json!({
+            "if": {"properties": {"value_type": {"const": said}}, "required": ["value_type"]},
+            "then": {"properties": {"value": value}},
+        })
+    };
+    let octets =
+        json!({"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}});
+    let wrapped = json!({"$ref": "#/components/schemas/Wrapped"});
+    let bytes = json!({"anyOf": [{"type": "string"}, octets, wrapped]});
+    let rules = json!([
+        when("string", json!({"type": "string"})),
+        when("bytes", bytes)
+    ]);
+    for name in ["PutForm", "SetShape"] {
+        let schema = document.pointer_mut(&format!("/components/schemas/{name}"));
+        if let Some(schema) = schema {
+            schema["allOf"] = rules.clone();
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::value::expiry;
 use crate::answer::{enveloped, with_commit};
 use crate::app::App;
-use crate::body::{maybe_span, maybe_whole};
+use crate::body::{maybe_span, maybe_whole, present};
 use crate::call::{Call, Payload, strange_reply};
 use crate::failure::{Failure, Outcome};
 use crate::openapi::{Answer, BatchShape, FailureAnswer, FormatWord, OperationShape};
@@ -37,6 +37,7 @@ pub(crate) struct OperationForm {
     #[serde(alias = "type", alias = "operation")]
     op: OperationWord,
     key: KeyForm,
+    #[serde(default, deserialize_with = "present")]
     value: Option<Box<RawValue>>,
     value_type: Option<ValueType>,
     #[serde(default, deserialize_with = "maybe_span")]

@@ -29,7 +29,7 @@ struct Removed<'a> {
     delete, path = "/api/v1/kv/{key}", tag = "kv", operation_id = "kvDelete",
     params(
         ("key" = String, Path, description = "The key.", example = "user:1"),
-        ("If-Match" = Option<String>, Header, description = "Only this version; 412 otherwise.", min_length = 1, example = "\"7\"", pattern = r#"^(\*|"[0-9]{1,19}")$"#),
+        ("If-Match" = Option<String>, Header, description = "Only this version; 412 otherwise.", example = "\"7\"", pattern = r#"^(|\*|"[0-9]{1,19}")$"#),
     ),
     responses(
         (status = 200, description = "Deleted, or it was not there.", body = Answer<RemovedShape>, example = json!({"success": true, "data": {"key": "user:1", "message": "deleted", "deleted": true}, "error": null, "meta": null})),

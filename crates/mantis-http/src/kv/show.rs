@@ -55,7 +55,7 @@ pub(crate) fn seconds_left(entry: &Entry) -> Option<u64> {
     params(
         ("key" = String, Path, description = "The key: bytes, percent-encoded; slashes may stand as they are.", example = "user:1"),
         ("format" = Option<FormatWord>, Query, description = "How `value` is shown."),
-        ("If-None-Match" = Option<String>, Header, description = "304 when the version is one of these.", min_length = 1, example = "\"7\"", pattern = r#"^(\*|(W/)?"[0-9]{1,19}"(, (W/)?"[0-9]{1,19}")*)$"#),
+        ("If-None-Match" = Option<String>, Header, description = "304 when the version is one of these.", example = "\"7\"", pattern = r#"^(|\*|(W/)?"[0-9]{1,19}"(, (W/)?"[0-9]{1,19}")*)$"#),
     ),
     responses(
         (status = 200, description = "The value.", headers(("ETag" = String, description = "The version, in quotes."), ("X-Mantis-TTL" = Option<u64>, description = "Seconds left.")),

@@ -62,7 +62,7 @@ struct Written<'a> {
         ("key" = String, Path, description = "The key.", example = "user:1"),
         ("ttl" = Option<u64>, Query, description = "Seconds until it expires.", minimum = 1, maximum = 3_162_240_000_u64),
         ("ttl_ms" = Option<u64>, Query, description = "Milliseconds until it expires.", minimum = 1, maximum = 3_162_240_000_000_u64),
-        ("If-Match" = Option<String>, Header, description = "Replace only this version; 412 otherwise.", min_length = 1, example = "\"7\"", pattern = r#"^(\*|"[0-9]{1,19}")$"#),
+        ("If-Match" = Option<String>, Header, description = "Replace only this version; 412 otherwise.", example = "\"7\"", pattern = r#"^(|\*|"[0-9]{1,19}")$"#),
         ("X-Mantis-Durability" = Option<DurabilityWord>, Header, description = "What the answer waits for."),
     ),
     request_body(content((PutForm = "application/json", example = json!({"value": "hello", "ttl": 60, "tags": ["greeting"]})), (String = "text/plain"), (Vec<u8> = "application/octet-stream"))),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Number, Value};
 
 use super::histogram::Histogram;
-use super::operations::OperationKind;
+use super::operations::{OperationKind, share};
 use super::process::cpu_time;
 use crate::app::App;
 use crate::rate::RouteClass;
@@ -398,11 +398,14 @@ fn storage(app: &App) -> Vec<Family> {
     let row = || label("cache", "row");
     let block = || label("cache", "block");
     vec![
-        counter(
-            "mantisdb_transactions_committed_total",
-            "Commits that were answered.",
-        )
-        .with(none(), whole(status.transactions.committed)),
+        counter("mantisdb_transactions_total", "Commits that were answered.").with(
+            label("outcome", "committed"),
+            whole(status.transactions.committed),
+        ),
+        ratio(
+            (storage.row_cache_hits, storage.row_cache_misses),
+            (storage.block_cache_hits, storage.block_cache_misses),
+        ),
         counter(
             "mantisdb_ttl_expired_total",
             "Entries deleted because their time had come.",
@@ -447,6 +450,20 @@ fn storage(app: &App) -> Vec<Family> {
         counter("mantisdb_kv_misses_total", "Reads that found none.")
             .with(none(), whole(status.kv.misses)),
     ]
+}
+
+/// Hits over look-ups of row cache and block cache; a cache that was never asked shows nothing.
+fn ratio(row: (u64, u64), block: (u64, u64)) -> Family {
+    let family = gauge(
+        "mantisdb_cache_hit_ratio",
+        "Share of look-ups that the cache answered.",
+    );
+    let asked = [("row", row), ("block", block)]
+        .into_iter()
+        .filter(|(_, (hits, misses))| hits + misses > 0);
+    asked.fold(family, |family, (cache, (hits, misses))| {
+        family.with(label("cache", cache), share(hits, hits + misses))
+    })
 }
 
 fn admission(app: &App) -> [Family; 5] {

@@ -240,15 +240,10 @@ fn rates_are_limited_by_caller_and_cannot_be_chosen_by_a_header() {
         ),
         (200, Some("3"), Some("2"))
     );
-    let mut statuses: Vec<u16> = (0..6)
-        .map(|n| spend(&format!("1.1.1.{n}")).status)
-        .collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
-    let limited = (0..20)
-        .map(|_| spend("9.9.9.9"))
+    let limited = (0..100)
+        .map(|n| spend(&format!("1.1.1.{n}")))
         .find(|answer| answer.status == 429)
-        .unwrap();
+        .expect("another header is no other bucket");
     assert_eq!(limited.failure(), (429, "rate_limited".into()));
     assert_eq!(limited.header("retry-after"), Some("1"));
     assert_eq!(limited.header("ratelimit-remaining"), Some("0"));
@@ -281,7 +276,7 @@ fn trusted_proxies_name_their_clients() {
     };
     assert_eq!(spend("1.1.1.1"), 200);
     assert_eq!(spend("2.2.2.2"), 200, "another client");
-    let again: Vec<u16> = (0..5)
+    let again: Vec<u16> = (0..100)
         .map(|n| spend(&format!("6.6.6.{n}, 1.1.1.1")))
         .collect();
     assert!(

@@ -83,6 +83,24 @@ fn a_failing_operation_is_207_alone_and_undone_when_atomic() {
 }
 
 #[test]
+fn null_is_a_value_like_any_other() {
+    let server = TestServer::new();
+    let body = r#"{"operations":[{"op":"set","key":"z","value":null},{"op":"get","key":"z"}]}"#;
+    let results = server
+        .client()
+        .post_json("/api/v1/kv?format=json", body)
+        .data()["results"]
+        .clone();
+    assert_eq!(results[1]["value"], Value::Null);
+    assert_eq!(results[1]["success"], true, "{results}");
+    let bare = r#"{"operations":[{"op":"get","key":"z","value":null}]}"#;
+    assert_eq!(
+        server.client().post_json("/api/v1/kv", bare).failure().0,
+        400
+    );
+}
+
+#[test]
 fn an_atomic_batch_reads_its_own_writes_in_one_commit() {
     let server = TestServer::new();
     let body = json!({"atomic": true, "operations": [

@@ -40,11 +40,10 @@ pub(crate) struct Setup {
 }
 
 impl Default for Setup {
-    /// The development profile, with short times.
+    /// The development profile, with a short grace.
     fn default() -> Self {
         let config = HttpConfig {
             port: 0,
-            header_read_timeout: Duration::from_millis(400),
             shutdown_grace: Duration::from_secs(5),
             ..HttpConfig::default()
         };

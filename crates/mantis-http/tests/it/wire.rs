@@ -124,7 +124,9 @@ fn heads_have_limits_with_their_own_statuses() {
 
 #[test]
 fn a_slow_head_is_cut_off_in_time() {
-    let server = TestServer::new();
+    let mut setup = Setup::default();
+    setup.config.header_read_timeout = Duration::from_millis(300);
+    let server = setup.start();
     let mut wire = Wire::connect(server.address);
     wire.send(b"GET /health HTTP/1.1\r\nHost: a\r\n");
     let answer = wire.answer(false);
@@ -135,8 +137,8 @@ fn a_slow_head_is_cut_off_in_time() {
 #[test]
 fn an_idle_connection_lives_longer_than_a_slow_head_and_ends_quietly() {
     let mut setup = Setup::default();
-    setup.config.header_read_timeout = Duration::from_millis(50);
-    setup.config.idle_timeout = Duration::from_millis(600);
+    setup.config.header_read_timeout = Duration::from_millis(100);
+    setup.config.idle_timeout = Duration::from_millis(2000);
     let server = setup.start();
     let mut wire = Wire::connect(server.address);
     let request = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
@@ -145,7 +147,7 @@ fn an_idle_connection_lives_longer_than_a_slow_head_and_ends_quietly() {
             .database
             .env()
             .clock()
-            .sleep(Duration::from_millis(200));
+            .sleep(Duration::from_millis(300));
         wire.send(request);
         assert_eq!(wire.answer(false).status, 200);
     }
