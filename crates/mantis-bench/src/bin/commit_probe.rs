@@ -57,7 +57,10 @@ fn main() -> anyhow::Result<()> {
     for ((durability, writers), cell) in CELLS.iter().zip(&cells) {
         let rate = median(cell.iter().map(|c| c.0));
         let cpu = median(cell.iter().map(|c| c.1));
-        println!("{durability:<9} {writers:>7} {rate:>13.0} {:>7.2} {cpu:>13.2}", rate / base);
+        println!(
+            "{durability:<9} {writers:>7} {rate:>13.0} {:>7.2} {cpu:>13.2}",
+            rate / base
+        );
     }
     Ok(())
 }
@@ -95,7 +98,9 @@ fn commits(
         let mut state = writer as u64 + 1;
         let mut count = 0;
         while !stop.load(Relaxed) {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             commit(&store, state >> 44, durability)?;
             count += 1;
         }
@@ -104,10 +109,14 @@ fn commits(
     };
     let write = &write;
     std::thread::scope(|scope| -> anyhow::Result<()> {
-        let threads: Vec<_> = (0..writers).map(|n| scope.spawn(move || write(n))).collect();
+        let threads: Vec<_> = (0..writers)
+            .map(|n| scope.spawn(move || write(n)))
+            .collect();
         env.clock().sleep(span);
         stop.store(true, Relaxed);
-        threads.into_iter().try_for_each(|t| t.join().expect("a writer panicked"))
+        threads
+            .into_iter()
+            .try_for_each(|t| t.join().expect("a writer panicked"))
     })?;
     let cell = rates(env, total.load(Relaxed), started, cpu)?;
     store.close()?;
@@ -115,11 +124,24 @@ fn commits(
 }
 
 fn open(env: &Env, dir: &Path) -> anyhow::Result<Store> {
-    let engine = Arc::new(LsmEngine::open(env, &dir.join("tables"), LsmOptions::default())?);
+    let engine = Arc::new(LsmEngine::open(
+        env,
+        &dir.join("tables"),
+        LsmOptions::default(),
+    )?);
     let hook = DurableHook::default();
-    let options = LogOptions { on_durable: Some(hook.callback()), ..LogOptions::default() };
+    let options = LogOptions {
+        on_durable: Some(hook.callback()),
+        ..LogOptions::default()
+    };
     let log = Log::open(env, &dir.join("log"), options)?.log;
-    Ok(Store::open(env, engine, Some(log), &hook, Limits::default())?)
+    Ok(Store::open(
+        env,
+        engine,
+        Some(log),
+        &hook,
+        Limits::default(),
+    )?)
 }
 
 fn commit(store: &Store, n: u64, durability: Durability) -> anyhow::Result<()> {
@@ -137,7 +159,10 @@ fn commit(store: &Store, n: u64, durability: Durability) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "rates need no more than 53 bits")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "rates need no more than 53 bits"
+)]
 fn rates(env: &Env, count: u64, started: Duration, cpu: Duration) -> anyhow::Result<Cell> {
     let took = (env.clock().monotonic() - started).as_secs_f64();
     let used = (cpu_time()? - cpu).as_secs_f64();

@@ -10,10 +10,7 @@
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::SeqCst,
-};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -42,10 +39,16 @@ impl Store for Bare {
         self.0.insert(*key, VALUE.into());
     }
     fn get(&self, key: &[u8; 16]) -> usize {
-        self.0.get(key).map_or(0, |entry| entry.value().to_vec().len())
+        self.0
+            .get(key)
+            .map_or(0, |entry| entry.value().to_vec().len())
     }
     fn scan(&self, key: &[u8; 16], rows: usize) -> usize {
-        self.0.range(*key..).take(rows).map(|e| e.value().len() + e.key().len()).sum()
+        self.0
+            .range(*key..)
+            .take(rows)
+            .map(|e| e.value().len() + e.key().len())
+            .sum()
     }
     fn settle(&self) {}
 }
@@ -60,7 +63,10 @@ impl Store for Fjall {
         self.keyspace.insert(key, VALUE).expect("fjall puts");
     }
     fn get(&self, key: &[u8; 16]) -> usize {
-        self.keyspace.get(key).expect("fjall gets").map_or(0, |value| value.len())
+        self.keyspace
+            .get(key)
+            .expect("fjall gets")
+            .map_or(0, |value| value.len())
     }
     fn scan(&self, key: &[u8; 16], rows: usize) -> usize {
         let rows = self.keyspace.range::<&[u8], _>(&key[..]..).take(rows);
@@ -71,9 +77,13 @@ impl Store for Fjall {
         bytes.sum()
     }
     fn settle(&self) {
-        self.keyspace.rotate_memtable_and_wait().expect("fjall flushes");
+        self.keyspace
+            .rotate_memtable_and_wait()
+            .expect("fjall flushes");
         self.keyspace.major_compact().expect("fjall compacts");
-        self.database.persist(fjall::PersistMode::Buffer).expect("fjall persists");
+        self.database
+            .persist(fjall::PersistMode::Buffer)
+            .expect("fjall persists");
     }
 }
 
@@ -87,7 +97,11 @@ struct Mantis {
 impl Mantis {
     fn new(engine: LsmEngine) -> Self {
         let ring = (0..RING).map(|_| AtomicU64::new(0)).collect();
-        Self { engine, next: parking_lot::Mutex::new(1), ring }
+        Self {
+            engine,
+            next: parking_lot::Mutex::new(1),
+            ring,
+        }
     }
 
     fn slot(&self, seq: u64) -> &AtomicU64 {
@@ -106,7 +120,9 @@ impl Store for Mantis {
     fn put(&self, key: &[u8; 16]) {
         let mut batch = WriteBatchBuilder::with_capacity(192);
         let record = RecordBuilder::new(ValueKind::Bytes);
-        batch.put_with(&full_key(key), |out| record.write(&VALUE, out)).expect("it fits");
+        batch
+            .put_with(&full_key(key), |out| record.write(&VALUE, out))
+            .expect("it fits");
         let batch = batch.finish();
         let bytes = batch.as_bytes().len() as u64;
         self.engine.admit(bytes).expect("the engine takes it");
@@ -133,13 +149,18 @@ impl Store for Mantis {
         }
     }
     fn get(&self, key: &[u8; 16]) -> usize {
-        let found = self.engine.get_latest(&full_key(key)).expect("the engine gets");
+        let found = self
+            .engine
+            .get_latest(&full_key(key))
+            .expect("the engine gets");
         found.map_or(0, |record| record.view().payload().len())
     }
     fn scan(&self, key: &[u8; 16], rows: usize) -> usize {
         let from = full_key(key);
         let range = (Bound::Included(&from[..]), Bound::Unbounded);
-        let scan = self.engine.scan(&self.engine.snapshot(), range, Direction::Forward);
+        let scan = self
+            .engine
+            .scan(&self.engine.snapshot(), range, Direction::Forward);
         let rows = scan.expect("the engine scans").expecting(rows).take(rows);
         let bytes = rows.map(|row| {
             let (key, record) = row.expect("the scan goes on");
@@ -207,7 +228,12 @@ impl Zipf {
     fn draw(&self, dice: &mut Dice) -> u64 {
         let step = usize::try_from(dice.below(self.0.len() as u64)).expect("it is small");
         let low = self.0[step];
-        let high = self.0.get(step + 1).copied().unwrap_or(low + 1).max(low + 1);
+        let high = self
+            .0
+            .get(step + 1)
+            .copied()
+            .unwrap_or(low + 1)
+            .max(low + 1);
         low + dice.below(high - low)
     }
 }
@@ -215,8 +241,16 @@ impl Zipf {
 /// Processor time of this process so far.
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: u64 = fields.skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum();
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    let ticks: u64 = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|f| f.parse::<u64>().ok())
+        .sum();
     Duration::from_millis(ticks * 10)
 }
 
@@ -257,9 +291,8 @@ fn open(name: &str, dir: &Path) -> Result<Arc<dyn Store>> {
         "skipmap" => Arc::new(Bare(SkipMap::new())),
         "fjall" => {
             let database = fjall::Database::builder(dir).cache_size(512 << 20).open()?;
-            let options = || {
-                fjall::KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes)
-            };
+            let options =
+                || fjall::KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes);
             let keyspace = database.keyspace("probe", options)?;
             Arc::new(Fjall { keyspace, database })
         }
@@ -287,10 +320,16 @@ struct Setting {
 
 impl Setting {
     fn from_args() -> Result<Self> {
-        let mut setting = Self { keys: 1_000_000, rounds: 3, only: Vec::new() };
+        let mut setting = Self {
+            keys: 1_000_000,
+            rounds: 3,
+            only: Vec::new(),
+        };
         let mut args = std::env::args().skip(1);
         while let Some(name) = args.next() {
-            let value = args.next().with_context(|| format!("{name} needs a value"))?;
+            let value = args
+                .next()
+                .with_context(|| format!("{name} needs a value"))?;
             match name.as_str() {
                 "--keys" => setting.keys = value.parse()?,
                 "--rounds" => setting.rounds = value.parse()?,
@@ -317,7 +356,12 @@ fn note(results: &mut Results, part: String, store: &str, figure: Figure) {
 }
 
 fn puts(setting: &Setting, results: &mut Results) -> Result<()> {
-    for (order, threads) in [("sequential", 1), ("random", 1), ("random", 2), ("random", 8)] {
+    for (order, threads) in [
+        ("sequential", 1),
+        ("random", 1),
+        ("random", 2),
+        ("random", 8),
+    ] {
         let part = format!("put {order}, {threads} threads");
         if !setting.wants(&part) {
             continue;
@@ -385,7 +429,12 @@ fn reads(setting: &Setting, zipf: &Zipf, settled: bool, results: &mut Results) -
                     assert!(opened.get(&key) > 0 || store == "skipmap", "{store}");
                 }
             });
-            note(results, "mixed half and half zipf, 2 threads".to_owned(), store, figure);
+            note(
+                results,
+                "mixed half and half zipf, 2 threads".to_owned(),
+                store,
+                figure,
+            );
         }
     }
     Ok(())
@@ -397,11 +446,18 @@ fn median(mut figures: Vec<Figure>) -> Figure {
 }
 
 fn print(results: &Results) {
-    println!("{:36} {:>22} {:>22} {:>22} {:>22}", "", STORES[0], STORES[1], STORES[2], STORES[3]);
+    println!(
+        "{:36} {:>22} {:>22} {:>22} {:>22}",
+        "", STORES[0], STORES[1], STORES[2], STORES[3]
+    );
     for (part, figures) in results {
         let mut line = format!("{part:36}");
         let of = |store: &str| -> Vec<Figure> {
-            figures.iter().filter(|(name, _)| name == store).map(|(_, f)| *f).collect()
+            figures
+                .iter()
+                .filter(|(name, _)| name == store)
+                .map(|(_, f)| *f)
+                .collect()
         };
         let base = of("fjall");
         for store in STORES {
@@ -412,7 +468,10 @@ fn print(results: &Results) {
             }
             let (figure, fjall) = (median(found), median(base.clone()));
             let ratio = figure.thousands / fjall.thousands;
-            let text = format!("{:.0} ({ratio:.2}x) {:.2}us", figure.thousands, figure.micros);
+            let text = format!(
+                "{:.0} ({ratio:.2}x) {:.2}us",
+                figure.thousands, figure.micros
+            );
             line.push_str(&format!(" {text:>22}"));
         }
         println!("{line}");
@@ -428,7 +487,10 @@ fn main() -> Result<()> {
         reads(&setting, &zipf, false, &mut results)?;
         reads(&setting, &zipf, true, &mut results)?;
     }
-    println!("{} keys, median of {} rounds, thousand/s (ratio to fjall) CPU", setting.keys, setting.rounds);
+    println!(
+        "{} keys, median of {} rounds, thousand/s (ratio to fjall) CPU",
+        setting.keys, setting.rounds
+    );
     print(&results);
     Ok(())
 }
