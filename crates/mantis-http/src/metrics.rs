@@ -5,9 +5,11 @@ mod operations;
 mod process;
 mod prometheus;
 mod requests;
+mod sources;
 
 pub(crate) use histogram::Histogram;
 pub(crate) use operations::{OperationKind, Operations, share};
 pub(crate) use process::{ProcessReading, cpu_time, read_process};
-pub(crate) use prometheus::{flat, render, sources};
+pub(crate) use prometheus::{flat, render};
 pub(crate) use requests::RequestCounters;
+pub(crate) use sources::sources;

@@ -214,3 +214,44 @@ fn http_1_0_and_absolute_targets_are_served() {
         assert_eq!(wire.answer(false).status, 200, "{request:?}");
     }
 }
+
+#[test]
+fn every_character_of_a_target_is_answered_in_the_envelope() {
+    let server = TestServer::new();
+    let mut refused = 0;
+    for byte in b'!'..=b'~' {
+        let target = format!("/api/v1/nothing/{}x", char::from(byte));
+        let mut wire = Wire::connect(server.address);
+        wire.send(format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes());
+        let (status, code) = wire.answer(false).failure();
+        refused += u32::from(status == 400);
+        let expected = if status == 400 {
+            "invalid_request"
+        } else {
+            "not_found"
+        };
+        assert_eq!(code, expected, "{target}");
+        assert!(matches!(status, 400 | 404), "{target}: {status}");
+    }
+    assert!(refused > 0, "the library below refuses some, in our words");
+    for target in ["http://[::1/x", "http://:80:80/", "https://", "*"] {
+        let mut wire = Wire::connect(server.address);
+        wire.send(format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes());
+        assert!(
+            matches!(wire.answer(false).failure().0, 400 | 404),
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn what_the_library_refuses_after_a_good_request_is_answered_too() {
+    let server = TestServer::new();
+    let mut wire = Wire::connect(server.address);
+    wire.send(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    assert_eq!(wire.answer(false).status, 200);
+    wire.send(b"GET http://[::1/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    let answer = wire.answer(false);
+    assert_eq!(answer.failure(), (400, "invalid_request".into()));
+    assert!(wire.is_closed());
+}
