@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY := $(or $(CARGO_TARGET_DIR),target)/release/mantisdb
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build build-rust bench gate lint fmt install clean
+.PHONY: help run test build build-rust bench gate lint fmt openapi install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: ## format, house rules and clippy, without building tests
 
 fmt: ## format the source
 	$(CARGO) fmt --all
+
+openapi: ## write openapi/openapi.json from the code
+	$(CARGO) xtask openapi
 
 install: build-rust ## copy the binary to $(PREFIX)/bin; PREFIX and DESTDIR as usual
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/mantisdb

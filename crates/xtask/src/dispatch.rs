@@ -10,7 +10,7 @@ use std::process::{Command as Process, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::tree::{Package, cargo, packages, root};
-use crate::{ci, gate, prepare, tidy};
+use crate::{ci, gate, openapi, prepare, tidy};
 
 struct Command {
     name: &'static str,
@@ -33,6 +33,11 @@ const COMMANDS: &[Command] = &[
         name: "gate",
         about: "the longer gate; [PART...] only these, --list",
         run: gate::run,
+    },
+    Command {
+        name: "openapi",
+        about: "write openapi/openapi.json; --check only compares",
+        run: openapi::run,
     },
     Command {
         name: "prepare",

@@ -8,6 +8,7 @@ mod ci;
 mod dispatch;
 mod gate;
 mod needs;
+mod openapi;
 mod prepare;
 mod runner;
 mod source;
