@@ -5,6 +5,8 @@ mod bench;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod embedded;
 #[cfg(test)]
 mod offline;

@@ -120,12 +120,9 @@ fn parts(line: &str) -> Vec<Part> {
             (Part::Anything, next.len_utf8())
         } else if let Some(number) = number.filter(|number| is_measured(number)) {
             let whole = !number.contains('.');
-            (
-                Part::Number(whole.then(|| digits(number))),
-                number.len(),
-            )
+            (Part::Number(whole.then(|| digits(number))), number.len())
         } else {
-            let len = number.map_or(next.len_utf8(), str::len);
+            let len = number.map_or_else(|| next.len_utf8(), str::len);
             (Part::Text(rest[..len].to_owned()), len)
         };
         parts.push(part);

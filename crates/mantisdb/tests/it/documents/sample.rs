@@ -3,13 +3,70 @@
 use std::fmt::Write;
 
 /// The packages that the README shows: name, version, section, size, sentence.
-const SHOWN: &[[&str; 5]] = &[];
+const SHOWN: &[[&str; 5]] = &[
+    [
+        "0ad",
+        "0.0.26-3",
+        "games",
+        "7",
+        "Real-time strategy game of ancient warfare",
+    ],
+    [
+        "bash",
+        "5.2.15-2+b13",
+        "shells",
+        "7",
+        "GNU Bourne Again SHell",
+    ],
+    [
+        "redis",
+        "5:7.0.15-1~deb12u10",
+        "database",
+        "7",
+        "Persistent key-value database with network interface (metapackage)",
+    ],
+    [
+        "redis-redisearch",
+        "1:1.2.2-4",
+        "python",
+        "7",
+        "Full-text and secondary search index engine module for Redis",
+    ],
+    [
+        "redis-redisearch-doc",
+        "1:1.2.2-4",
+        "doc",
+        "7",
+        "Full-text and secondary search index engine module for Redis (documentation)",
+    ],
+    [
+        "redis-sentinel",
+        "5:7.0.15-1~deb12u10",
+        "database",
+        "7",
+        "Persistent key-value database with network interface (monitoring)",
+    ],
+    [
+        "redis-server",
+        "5:7.0.15-1~deb12u10",
+        "database",
+        "7",
+        "Persistent key-value database with network interface",
+    ],
+    [
+        "redis-tools",
+        "5:7.0.15-1~deb12u10",
+        "database",
+        "7",
+        "Persistent key-value database with network interface (client)",
+    ],
+];
 
 /// How many others there are.
 const OTHERS: usize = 2_000;
 
-/// A text in the form of `apt-cache dumpavail`, with continued lines, quotes, backslashes, letters
-/// beyond ASCII and a package in two versions.
+/// A text in the form of `apt-cache dumpavail`, with continued lines, quotes, backslashes and letters
+/// beyond ASCII.
 pub(crate) fn package_index() -> String {
     let mut text = String::new();
     let mut stanza = |[name, version, section, size, about]: [&str; 5]| {
@@ -26,8 +83,13 @@ pub(crate) fn package_index() -> String {
     }
     for number in 0..OTHERS {
         let (name, size) = (format!("sample{number}"), number.to_string());
-        stanza([&name, "1.0-1", "misc", &size, "a \"sample\" with \\ and \u{e9}"]);
+        stanza([
+            &name,
+            "1.0-1",
+            "misc",
+            &size,
+            "a \"sample\" with \\ and \u{e9}",
+        ]);
     }
-    stanza(["sample1", "1.1-1", "misc", "7", "the same package in another version"]);
     text
 }

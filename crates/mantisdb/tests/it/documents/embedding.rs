@@ -1,0 +1,92 @@
+//! The Rust code of docs/guide/embedding.md: what stands there stands here, and runs.
+
+use std::error::Error;
+use std::path::Path;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+// What stands between two of these marks is a block of the page.
+// BLOCK
+fn storage(dir: &Path) -> Outcome {
+    use std::time::Duration;
+
+    use mantisdb::LockFreeStorage;
+
+    let storage = LockFreeStorage::open(dir)?;
+    storage.put("user:1", "Ada")?; // on disk when it returns
+    storage.batch_put(vec![("user:2", "Grace"), ("user:3", "Edsger")])?; // all or nothing
+    storage.put_with_ttl("session:9", "x", Duration::from_secs(3600))?;
+    assert_eq!(storage.get("user:1")?.as_deref(), Some(&b"Ada"[..]));
+    for pair in storage.scan_prefix("user:") {
+        let (key, value) = pair?; // in byte order, from one snapshot
+        println!("{} = {}", key.escape_ascii(), value.escape_ascii());
+    }
+    storage.delete("user:2")?;
+    storage.close()?;
+    Ok(())
+}
+// BLOCK
+
+// BLOCK
+fn session(dir: &Path) -> Outcome {
+    use mantisdb::{
+        Command, Condition, Database, DatabaseOptions, Durability, Env, ErrorKind, Principal, Put,
+        Reply,
+    };
+
+    let database = Database::open(DatabaseOptions::new(Env::real(), dir))?;
+    let session = database.session(Principal::Owner);
+    let put = Put {
+        condition: Condition::IfAbsent,
+        content_type: Some("application/json".to_owned()),
+        tags: vec!["people".to_owned()],
+        ..Put::new("user:9", r#"{"name": "Barbara"}"#)
+    };
+    let command = Command::KvPut {
+        put,
+        durability: Durability::Sync,
+    };
+    session.execute(command.clone())?;
+    let again = session.execute(command).unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Precondition);
+
+    let increment = Command::KvIncrement {
+        key: "visits".into(),
+        by: 1,
+        initial: None,
+        durability: Durability::Interval,
+    };
+    if let Reply::KvIncrement(done) = session.execute(increment)? {
+        println!("visit {} is commit {}", done.value, done.committed.seq);
+    }
+    database.close()?;
+    Ok(())
+}
+// BLOCK
+
+#[test]
+fn the_code_of_the_page_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    storage(dir.path()).unwrap();
+    session(dir.path()).unwrap();
+    let storage = mantisdb::LockFreeStorage::open(dir.path()).unwrap();
+    let keys = storage.scan_prefix("").map(|pair| pair.unwrap().0);
+    assert!(keys.eq(["session:9", "user:1", "user:3", "user:9", "visits"]));
+}
+
+#[test]
+fn the_code_of_the_page_is_this_code() {
+    let page = super::page("docs/guide/embedding.md");
+    let shown: Vec<_> = page
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    let parts = include_str!("embedding.rs").split("\n// BLOCK\n");
+    let ours: Vec<_> = parts
+        .skip(1)
+        .step_by(2)
+        .map(|block| format!("{block}\n"))
+        .collect();
+    assert_eq!(shown, ours);
+}
