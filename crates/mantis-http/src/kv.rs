@@ -10,5 +10,6 @@ pub(crate) mod value;
 
 pub(crate) use batch::{BatchForm, BatchParts, ResultForm, result_views, run_batch};
 pub(crate) use list::page_of;
+pub(crate) use remove::delete;
 pub(crate) use show::seconds_left;
-pub(crate) use value::expiry;
+pub(crate) use value::{expiry, write};

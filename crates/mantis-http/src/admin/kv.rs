@@ -14,7 +14,8 @@ use crate::body::maybe_span;
 use crate::call::{Call, PathKey, Payload, strange_reply};
 use crate::failure::{Failure, Outcome};
 use crate::kv::{
-    BatchForm, BatchParts, ResultForm, expiry, page_of, result_views, run_batch, seconds_left,
+    BatchForm, BatchParts, ResultForm, delete, expiry, page_of, result_views, run_batch,
+    seconds_left, write,
 };
 use crate::openapi::{
     AdminBatch, AdminEntryView, AdminExistence, AdminFailure, AdminKeys, AdminRemoved,
@@ -150,13 +151,7 @@ pub(crate) async fn store(
         expiry,
         ..Put::default()
     };
-    let command = Command::KvPut {
-        put,
-        durability: call.durability,
-    };
-    let Reply::KvPut(done) = app.execute(&call, command).await? else {
-        return Err(strange_reply());
-    };
+    let done = write(&app, &call, put).await?;
     let entry = read(&app, &call, key).await?.ok_or_else(absent)?;
     Ok(with_commit(
         bare(&AdminEntry::new(&entry))?,
@@ -183,15 +178,7 @@ pub(crate) async fn remove(
     uri: Uri,
 ) -> Outcome<Response> {
     params::none(uri.query())?;
-    let (condition, durability) = (Condition::Always, call.durability);
-    let command = Command::KvDelete {
-        key: key.clone(),
-        condition,
-        durability,
-    };
-    let Reply::KvDelete(done) = app.execute(&call, command).await? else {
-        return Err(strange_reply());
-    };
+    let done = delete(&app, &call, key.clone(), Condition::Always).await?;
     let deleted = done.committed.is_some();
     Ok(with_commit(
         bare(&Removed {

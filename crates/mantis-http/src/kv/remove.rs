@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, Uri};
-use mantis_session::{Command, Reply};
+use mantis_session::{Command, Condition, DeleteDone, Reply};
 use serde::Serialize;
 
 use super::conditions;
@@ -45,15 +46,7 @@ pub(crate) async fn remove(
 ) -> Outcome<Response> {
     params::none(uri.query())?;
     let condition = conditions::of_write(&headers)?;
-    let durability = call.durability;
-    let command = Command::KvDelete {
-        key: key.clone(),
-        condition,
-        durability,
-    };
-    let Reply::KvDelete(done) = app.execute(&call, command).await? else {
-        return Err(strange_reply());
-    };
+    let done = delete(&app, &call, key.clone(), condition).await?;
     let deleted = done.committed.is_some();
     let message = if deleted {
         "deleted"
@@ -69,4 +62,26 @@ pub(crate) async fn remove(
         None,
     )?;
     Ok(with_commit(response, done.committed))
+}
+
+/// Deletes a key.
+///
+/// # Errors
+/// What the session answers.
+pub(crate) async fn delete(
+    app: &App,
+    call: &Call,
+    key: Bytes,
+    condition: Condition,
+) -> Outcome<DeleteDone> {
+    let durability = call.durability;
+    let command = Command::KvDelete {
+        key,
+        condition,
+        durability,
+    };
+    match app.execute(call, command).await? {
+        Reply::KvDelete(done) => Ok(done),
+        _ => Err(strange_reply()),
+    }
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Uri, header};
-use mantis_session::{Command, Expiry, Put, Reply};
+use mantis_session::{Command, Expiry, Put, PutDone, Reply};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -82,13 +82,7 @@ pub(crate) async fn store(
 ) -> Outcome<Response> {
     let mut put = read_put(&app, key.clone(), &uri, &payload)?;
     put.condition = conditions::of_write(&payload.headers)?;
-    let command = Command::KvPut {
-        put,
-        durability: call.durability,
-    };
-    let Reply::KvPut(done) = app.execute(&call, command).await? else {
-        return Err(strange_reply());
-    };
+    let done = write(&app, &call, put).await?;
     let version = done.committed.seq;
     let data = Written {
         key: TextOrBase64(&key),
@@ -98,6 +92,21 @@ pub(crate) async fn store(
     };
     let response = with_header(enveloped(&data, None)?, header::ETAG, etag(version));
     Ok(with_commit(response, Some(done.committed)))
+}
+
+/// Writes a value.
+///
+/// # Errors
+/// What the session answers.
+pub(crate) async fn write(app: &App, call: &Call, put: Put) -> Outcome<PutDone> {
+    let durability = call.durability;
+    match app
+        .execute(call, Command::KvPut { put, durability })
+        .await?
+    {
+        Reply::KvPut(done) => Ok(done),
+        _ => Err(strange_reply()),
+    }
 }
 
 fn read_put(app: &App, key: Bytes, uri: &Uri, payload: &Payload) -> Outcome<Put> {
