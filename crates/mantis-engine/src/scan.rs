@@ -173,21 +173,40 @@ impl Batch<'_> {
     ) -> Result<bool, EngineError> {
         let mut cursors = self.cursors(view, seq);
         let mut bytes = 0;
+        self.rows.reserve(self.rows_max);
         while self.rows.len() < self.rows_max && bytes < BATCH_BYTES_MAX {
-            let Some((key, value)) = self.pick(&cursors, tables.head()) else {
+            let next = if cursors.is_empty() {
+                // Nothing to merge with: rows of tables are handed on as they come.
+                tables.take(self.direction)?
+            } else {
+                self.merge_one(&mut cursors, tables)?
+            };
+            let Some((key, value)) = next else {
                 return Ok(false);
             };
-            cursors.iter_mut().for_each(|cursor| cursor.pass(&key));
-            cursors.retain(|cursor| cursor.key().is_some_and(|k| self.within(k)));
-            if tables.head().is_some_and(|(k, _)| **k == *key) {
-                tables.advance(self.direction)?;
-            }
             if !value.is_empty() {
                 bytes += key.len() + value.len();
                 self.rows.push_back((Key::new(key), Record::check(value)?));
             }
         }
         Ok(true)
+    }
+
+    /// The next key of all sources with its newest value, empty for a delete.
+    fn merge_one(
+        &self,
+        cursors: &mut Vec<Cursor<'_>>,
+        tables: &mut TableSource,
+    ) -> Result<Option<(Slice, Slice)>, EngineError> {
+        let Some((key, value)) = self.pick(cursors, tables.head()) else {
+            return Ok(None);
+        };
+        cursors.iter_mut().for_each(|cursor| cursor.pass(&key));
+        cursors.retain(|cursor| cursor.key().is_some_and(|k| self.within(k)));
+        if tables.head().is_some_and(|(k, _)| **k == *key) {
+            tables.advance(self.direction)?;
+        }
+        Ok(Some((key, value)))
     }
 
     fn cursors<'v>(&self, view: &'v View, seq: Seq) -> Vec<Cursor<'v>> {
@@ -259,6 +278,18 @@ impl TableSource {
             Self::Open { head, .. } => head.as_ref(),
             Self::Unopened | Self::Absent => None,
         }
+    }
+
+    /// The head, and the next row becomes the head.
+    fn take(&mut self, direction: Direction) -> Result<Option<(Slice, Slice)>, EngineError> {
+        let taken = match self {
+            Self::Open { head, .. } => head.take(),
+            Self::Unopened | Self::Absent => None,
+        };
+        if taken.is_some() {
+            self.advance(direction)?;
+        }
+        Ok(taken)
     }
 
     fn advance(&mut self, direction: Direction) -> Result<(), EngineError> {

@@ -206,7 +206,6 @@ impl Zipf {
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
         reason = "a distribution need not be exact"
     )]
     fn new(keys: u64) -> Self {
@@ -271,9 +270,10 @@ fn measure(threads: u64, count: u64, operation: impl Fn(u64, &mut Dice) + Sync) 
             let operation = &operation;
             scope.spawn(move || {
                 let mut dice = Dice(0x2545_F491_4F6C_DD1D ^ (thread + 1));
-                for number in (thread..count).step_by(usize::try_from(threads).expect("small")) {
-                    operation(number, &mut dice);
-                }
+                let step = usize::try_from(threads).expect("it is small");
+                (thread..count)
+                    .step_by(step)
+                    .for_each(|number| operation(number, &mut dice));
             });
         }
     });
@@ -398,7 +398,7 @@ fn reads(setting: &Setting, zipf: &Zipf, settled: bool, results: &mut Results) -
         measure(1, held, |n, _| opened.put(&scatter(n)));
         if settled {
             opened.settle();
-            measure(1, held, |n, _| drop(opened.get(&scatter(n))));
+            measure(1, held, |n, _| assert!(opened.get(&scatter(n)) > 0));
         }
         for threads in [1, 2] {
             let part = format!("get {place}, {threads} threads");
@@ -413,31 +413,32 @@ fn reads(setting: &Setting, zipf: &Zipf, settled: bool, results: &mut Results) -
             note(results, part, store, figure);
         }
         if settled {
-            for threads in [1, 2] {
-                let part = format!("get zipf {place}, {threads} threads");
-                let figure = measure(threads, keys, |_, dice| {
-                    assert!(opened.get(&scatter(zipf.draw(dice) % held)) > 0);
-                });
-                note(results, part, store, figure);
-            }
-            let figure = measure(2, keys, |_, dice| {
-                let key = scatter(zipf.draw(dice) % held);
-                if dice.below(2) == 0 {
-                    opened.put(&key);
-                } else {
-                    // The bare skiplist replaces a key by removing it first.
-                    assert!(opened.get(&key) > 0 || store == "skipmap", "{store}");
-                }
-            });
-            note(
-                results,
-                "mixed half and half zipf, 2 threads".to_owned(),
-                store,
-                figure,
-            );
+            skewed(store, &*opened, held, zipf, results);
         }
     }
     Ok(())
+}
+
+/// Reads, and reads mixed with puts, that prefer few keys.
+fn skewed(store: &str, opened: &dyn Store, held: u64, zipf: &Zipf, results: &mut Results) {
+    for threads in [1, 2] {
+        let part = format!("get zipf tables, {threads} threads");
+        let figure = measure(threads, held, |_, dice| {
+            assert!(opened.get(&scatter(zipf.draw(dice) % held)) > 0);
+        });
+        note(results, part, store, figure);
+    }
+    let figure = measure(2, held, |_, dice| {
+        let key = scatter(zipf.draw(dice) % held);
+        if dice.below(2) == 0 {
+            opened.put(&key);
+        } else {
+            // The bare skiplist replaces a key by removing it first.
+            assert!(opened.get(&key) > 0 || store == "skipmap", "{store}");
+        }
+    });
+    let part = "mixed half and half zipf, 2 threads".to_owned();
+    note(results, part, store, figure);
 }
 
 fn median(mut figures: Vec<Figure>) -> Figure {
