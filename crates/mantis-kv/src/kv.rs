@@ -277,7 +277,8 @@ impl Kv {
         durability: Durability,
     ) -> Result<(Vec<OpDone>, Option<Committed>), KvError> {
         let single = ops.len() == 1;
-        let (mut done, pending) = match self.start_unit(ops, durability) {
+        let mut answer = Answer::new(self.limits());
+        let (mut done, pending) = match self.start_unit(ops, durability, &mut answer) {
             Ok(started) => started,
             Err((index, error)) => {
                 // The refusal may rest on a version that is not durable yet.
@@ -304,6 +305,7 @@ impl Kv {
         &self,
         ops: &[BatchOp],
         durability: Durability,
+        answer: &mut Answer,
     ) -> Result<(Vec<OpDone>, Option<mantis_txn::Pending>), (usize, KvError)> {
         let ids = self.prepare(ops)?;
         loop {
@@ -324,16 +326,18 @@ impl Kv {
             let mut unit = Unit::new(self.engine(), self.limits(), applied, generation, now_ms);
             let mut done = Vec::with_capacity(ops.len());
             for (index, op) in ops.iter().enumerate() {
-                done.push(stage(&mut unit, op).map_err(|error| (index, error))?);
+                let staged = stage(&mut unit, op).and_then(|d| answer.take(d));
+                done.push(staged.map_err(|error| (index, error))?);
             }
             let batch = unit.into_batch(ids).map_err(|error| (0, error))?;
             let Some(batch) = batch else {
+                self.count_done(&done);
                 return Ok((done, None));
             };
             let pending = self.store.start(&latched, &batch, durability);
             let pending = pending.map_err(|error| (0, error.into()))?;
             drop(latched);
-            self.count_writes(&done);
+            self.count_done(&done);
             return Ok((done, Some(pending)));
         }
     }
@@ -362,9 +366,10 @@ impl Kv {
             bytes,
         )?;
         let mut results = Vec::with_capacity(batch.ops.len());
+        let mut answer = Answer::new(self.limits());
         let mut last = None;
         for op in &batch.ops {
-            match self.start_unit(std::slice::from_ref(op), batch.durability) {
+            match self.start_unit(std::slice::from_ref(op), batch.durability, &mut answer) {
                 Ok((mut done, pending)) => {
                     let durability = batch.durability;
                     let committed = pending.as_ref().map(|p| Committed {
@@ -389,11 +394,12 @@ impl Kv {
     fn batch_of_gets(&self, batch: &Batch) -> Result<BatchDone, KvError> {
         let snapshot = self.engine().snapshot();
         let mut results = Vec::with_capacity(batch.ops.len());
+        let mut answer = Answer::new(self.limits());
         for (index, op) in batch.ops.iter().enumerate() {
             let read = self
                 .check_key(op.key())
                 .and_then(|()| self.read(&snapshot, op.key().clone()))
-                .map(OpDone::Got);
+                .and_then(|found| answer.take(OpDone::Got(found)));
             match read {
                 Err(error) if batch.atomic => {
                     return Err(KvError::Aborted {
@@ -480,7 +486,7 @@ impl Kv {
         .add(1);
     }
 
-    fn count_writes(&self, done: &[OpDone]) {
+    fn count_done(&self, done: &[OpDone]) {
         for op in done {
             match op {
                 OpDone::Got(found) => self.count_read(found.is_some()),
@@ -500,6 +506,34 @@ impl Kv {
 
     fn now_ms(&self) -> u64 {
         self.store.env().clock().now_ms()
+    }
+}
+
+/// Counts the bytes of the values in an answer, so that none grows without bound.
+struct Answer {
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl Answer {
+    const fn new(limits: &Limits) -> Self {
+        Self {
+            bytes: 0,
+            bytes_max: limits.answer_bytes_max,
+        }
+    }
+
+    /// Lets an operation's answer through while all values together keep within the limit; the
+    /// first one always passes.
+    fn take(&mut self, done: OpDone) -> Result<OpDone, KvError> {
+        if let OpDone::Got(Some(entry)) = &done {
+            let bytes = self.bytes + entry.value.len() as u64;
+            if self.bytes > 0 {
+                within("limits.answer_bytes_max", self.bytes_max, bytes)?;
+            }
+            self.bytes = bytes;
+        }
+        Ok(done)
     }
 }
 

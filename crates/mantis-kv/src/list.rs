@@ -42,6 +42,7 @@ impl Lister<'_> {
             Direction::Forward
         };
         let mut to_skip = list.offset;
+        let mut bytes = 0;
         if limit == 0 || span.0 >= span.1 {
             return Ok(page);
         }
@@ -59,7 +60,7 @@ impl Lister<'_> {
                 to_skip -= 1;
                 continue;
             }
-            if page.items.len() == limit {
+            if page.items.len() == limit || bytes >= self.limits.answer_bytes_max {
                 page.next_cursor = page.items.last().map(|item| item.key.clone());
                 break;
             }
@@ -77,6 +78,7 @@ impl Lister<'_> {
             } else {
                 None
             };
+            bytes += entry.as_ref().map_or(0, |e| e.value.len() as u64);
             page.items.push(ListItem {
                 key,
                 version: view.seq(),

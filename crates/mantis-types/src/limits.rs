@@ -19,6 +19,9 @@ pub struct Limits {
     pub list_limit_max: usize,
     /// Most keys a list counts for its `total`; beyond, the total is unknown.
     pub count_scan_max: u64,
+    /// Bytes of values in one answer. A page of a list ends there and goes on with its cursor; a get
+    /// of a batch beyond it is `too_large`.
+    pub answer_bytes_max: u64,
     /// Nesting depth of JSON that is taken. Beyond: `invalid_json`.
     pub json_depth_max: usize,
     /// Most tags on one value. Beyond: `too_large`.
@@ -40,6 +43,7 @@ impl Default for Limits {
             list_limit_default: 100,
             list_limit_max: 1000,
             count_scan_max: 1_000_000,
+            answer_bytes_max: 64 << 20,
             json_depth_max: 128,
             tags_max: 64,
             tag_bytes_max: 256,

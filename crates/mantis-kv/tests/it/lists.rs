@@ -1,7 +1,7 @@
 //! Lists: order, bounds, direction, pages and totals.
 
 use bytes::Bytes;
-use mantis_kv::{Expiry, List, Put};
+use mantis_kv::{Batch, BatchOp, Expiry, KvError, List, Put};
 use mantis_types::Limits;
 
 use crate::setup::{ACCESS, CLASS, Fixture, fixture, with_limits};
@@ -156,4 +156,47 @@ fn a_scan_is_longer_than_a_page_and_of_one_moment() {
     assert_eq!((rest.len(), rest.is_sorted()), (2499, true));
     assert_eq!(f.kv.scan(ACCESS, &Bytes::new()).unwrap().count(), 1);
     assert!(f.kv.scan(ACCESS, &Bytes::from(vec![0; 40_000])).is_err());
+}
+
+#[test]
+fn a_page_of_values_ends_at_the_answers_limit_and_goes_on() {
+    let limits = Limits {
+        answer_bytes_max: 25,
+        ..Limits::default()
+    };
+    let f = with_limits(limits);
+    for n in 0..10 {
+        f.put(&format!("{n}"), "ten bytes.");
+    }
+    let request = List {
+        values: true,
+        ..list("")
+    };
+    let page = f.kv.list(ACCESS, &request).unwrap();
+    assert_eq!(page.items.len(), 3);
+    let next = List {
+        cursor: page.next_cursor,
+        ..request
+    };
+    assert_eq!(f.kv.list(ACCESS, &next).unwrap().items[0].key, "3");
+    assert_eq!(f.kv.list(ACCESS, &list("")).unwrap().items.len(), 10);
+    let ops: Vec<_> = (0..3_u8)
+        .map(|n| BatchOp::Get {
+            key: n.to_string().into(),
+        })
+        .collect();
+    let batch = Batch {
+        ops,
+        atomic: false,
+        durability: CLASS,
+    };
+    let done = f.kv.batch(ACCESS, &batch).unwrap();
+    assert!(done.results[1].is_ok());
+    assert!(matches!(
+        done.results[2],
+        Err(KvError::TooLarge {
+            limit: "limits.answer_bytes_max",
+            ..
+        })
+    ));
 }

@@ -199,6 +199,8 @@ settings! {
         list_limit_max: usize = "1000", Restart;
         /// most keys that a list counts for its total
         count_scan_max: u64 = "1000000", Restart;
+        /// most bytes of values in one answer; a longer page goes on with its cursor
+        answer_bytes_max: Bytes = "64MB", Restart;
         /// deepest JSON that is taken
         json_depth_max: usize = "128", Restart;
         /// most tags on a value

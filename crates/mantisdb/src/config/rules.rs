@@ -104,6 +104,7 @@ pub(crate) fn store_limits(settings: &Settings) -> Limits {
         list_limit_default: limits.list_limit_default,
         list_limit_max: limits.list_limit_max,
         count_scan_max: limits.count_scan_max,
+        answer_bytes_max: limits.answer_bytes_max.0,
         json_depth_max: limits.json_depth_max,
         tags_max: limits.tags_max,
         tag_bytes_max: limits.tag_bytes_max,
