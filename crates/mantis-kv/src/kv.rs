@@ -7,9 +7,7 @@ use bytes::Bytes;
 use mantis_engine::{Direction, Engine, Ready, Record, Snapshot};
 use mantis_txn::meta::{self};
 use mantis_txn::{Committed, Counter, Store};
-use mantis_types::{
-    Access, DatabaseId, Durability, Limits, OwnerId, Space, ValueKind, WriteBatchBuilder,
-};
+use mantis_types::{Access, DatabaseId, Durability, Limits, Space, ValueKind, WriteBatchBuilder};
 
 use crate::KvError;
 use crate::answer::{BatchDone, DeleteDone, Entry, IncrementDone, ListPage, OpDone, PutDone};
@@ -18,7 +16,6 @@ use crate::keyspace::Keyspace;
 use crate::list::Lister;
 use crate::request::{Batch, BatchOp, Condition, Expiry, List, Put};
 use crate::scan::EntryScan;
-use crate::unit::{UNCOMMITTED, Unit};
 
 /// Bytes that a record, its index entries and the batch's framing take beside key and value.
 const OVERHEAD: u64 = 256;
@@ -26,8 +23,8 @@ const OVERHEAD: u64 = 256;
 /// The keys and values of one keyspace. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Kv {
-    store: Store,
-    keyspace: Arc<Keyspace>,
+    pub(crate) store: Store,
+    pub(crate) keyspace: Arc<Keyspace>,
     counters: Arc<KvCounters>,
 }
 
@@ -270,156 +267,7 @@ impl Kv {
         }
     }
 
-    /// All operations in one commit, reading the newest versions under latches.
-    fn unit(
-        &self,
-        ops: &[BatchOp],
-        durability: Durability,
-    ) -> Result<(Vec<OpDone>, Option<Committed>), KvError> {
-        let single = ops.len() == 1;
-        let mut answer = Answer::new(self.limits());
-        let (mut done, pending) = match self.start_unit(ops, durability, &mut answer) {
-            Ok(started) => started,
-            Err((index, error)) => {
-                // The refusal may rest on a version that is not durable yet.
-                self.store.settle()?;
-                let cause = Box::new(error);
-                return Err(if single {
-                    *cause
-                } else {
-                    KvError::Aborted { index, cause }
-                });
-            }
-        };
-        let Some(pending) = pending else {
-            self.store.settle()?;
-            return Ok((done, None));
-        };
-        let committed = self.store.finish(pending)?;
-        done.iter_mut().for_each(|d| stamp(d, committed));
-        Ok((done, Some(committed)))
-    }
-
-    /// Checks, latches, stages and starts; an error names the operation.
-    fn start_unit(
-        &self,
-        ops: &[BatchOp],
-        durability: Durability,
-        answer: &mut Answer,
-    ) -> Result<(Vec<OpDone>, Option<mantis_txn::Pending>), (usize, KvError)> {
-        let ids = self.prepare(ops)?;
-        loop {
-            let generation = self.keyspace.newest();
-            let keys = ops.iter().map(|op| Keyspace::key(generation, op.key()));
-            let keys = keys
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|e| (0, e.into()))?;
-            let latched = match keys.as_slice() {
-                [one] => self.store.latch(one.as_bytes()),
-                many => self.store.latch_many(many.iter().map(|k| k.as_bytes())),
-            };
-            if self.keyspace.newest() != generation {
-                continue;
-            }
-            let applied = self.store.snapshot_applied(&latched);
-            let now_ms = self.now_ms();
-            let mut unit = Unit::new(self.engine(), self.limits(), applied, generation, now_ms);
-            let mut done = Vec::with_capacity(ops.len());
-            for (index, op) in ops.iter().enumerate() {
-                let staged = stage(&mut unit, op).and_then(|d| answer.take(d));
-                done.push(staged.map_err(|error| (index, error))?);
-            }
-            let batch = unit.into_batch(ids).map_err(|error| (0, error))?;
-            let Some(batch) = batch else {
-                self.count_done(&done);
-                return Ok((done, None));
-            };
-            let pending = self.store.start(&latched, &batch, durability);
-            let pending = pending.map_err(|error| (0, error.into()))?;
-            drop(latched);
-            self.count_done(&done);
-            return Ok((done, Some(pending)));
-        }
-    }
-
-    /// Everything that must happen before latches are held: checks, room, fresh ids.
-    fn prepare(&self, ops: &[BatchOp]) -> Result<Vec<OwnerId>, (usize, KvError)> {
-        let mut bytes = 0;
-        let mut large = 0;
-        for (index, op) in ops.iter().enumerate() {
-            bytes += self.check_op(op).map_err(|error| (index, error))?;
-            if let BatchOp::Set(put) = op {
-                large += usize::from(put.value.len() > self.limits().chunk_bytes);
-            }
-        }
-        self.store.admit(bytes).map_err(|error| (0, error.into()))?;
-        let ids = (0..large).map(|_| self.store.new_id());
-        ids.collect::<Result<_, _>>()
-            .map_err(|error| (0, error.into()))
-    }
-
-    fn batch_one_by_one(&self, batch: &Batch) -> Result<BatchDone, KvError> {
-        let bytes = batch.ops.iter().map(op_bytes).sum();
-        within(
-            "limits.batch_bytes_max",
-            self.limits().batch_bytes_max,
-            bytes,
-        )?;
-        let mut results = Vec::with_capacity(batch.ops.len());
-        let mut answer = Answer::new(self.limits());
-        let mut last = None;
-        for op in &batch.ops {
-            match self.start_unit(std::slice::from_ref(op), batch.durability, &mut answer) {
-                Ok((mut done, pending)) => {
-                    let durability = batch.durability;
-                    let committed = pending.as_ref().map(|p| Committed {
-                        seq: p.seq(),
-                        durability,
-                    });
-                    committed
-                        .iter()
-                        .for_each(|c| done.iter_mut().for_each(|d| stamp(d, *c)));
-                    last = pending.or(last);
-                    results.push(done.pop().ok_or(KvError::Damaged));
-                }
-                Err((_, error)) => results.push(Err(error)),
-            }
-        }
-        let committed = last.map(|pending| self.store.finish(pending)).transpose()?;
-        // Reads and refusals may rest on other people's commits that are not durable yet.
-        self.store.settle()?;
-        Ok(BatchDone { results, committed })
-    }
-
-    fn batch_of_gets(&self, batch: &Batch) -> Result<BatchDone, KvError> {
-        let snapshot = self.engine().snapshot();
-        let mut results = Vec::with_capacity(batch.ops.len());
-        let mut answer = Answer::new(self.limits());
-        for (index, op) in batch.ops.iter().enumerate() {
-            let read = self
-                .check_key(op.key())
-                .and_then(|()| self.read(&snapshot, op.key().clone()))
-                .and_then(|found| answer.take(OpDone::Got(found)));
-            match read {
-                Err(error) if batch.atomic => {
-                    return Err(KvError::Aborted {
-                        index,
-                        cause: Box::new(error),
-                    });
-                }
-                read => {
-                    self.count_read(matches!(read, Ok(OpDone::Got(Some(_)))));
-                    results.push(read);
-                }
-            }
-        }
-        Ok(BatchDone {
-            results,
-            committed: None,
-        })
-    }
-
-    fn read(&self, snapshot: &Snapshot, key: Bytes) -> Result<Option<Entry>, KvError> {
+    pub(crate) fn read(&self, snapshot: &Snapshot, key: Bytes) -> Result<Option<Entry>, KvError> {
         let encoded = Keyspace::key(self.keyspace.at(snapshot.seq()), &key)?;
         match self.engine().get(snapshot, encoded.as_bytes())? {
             Some(record) => entry_of(self.engine(), snapshot, key, &record, self.now_ms()),
@@ -440,7 +288,7 @@ impl Kv {
         }
     }
 
-    fn check_key(&self, key: &Bytes) -> Result<(), KvError> {
+    pub(crate) fn check_key(&self, key: &Bytes) -> Result<(), KvError> {
         within(
             "limits.key_bytes_max",
             self.limits().key_bytes_max as u64,
@@ -448,7 +296,7 @@ impl Kv {
         )
     }
 
-    fn check_op(&self, op: &BatchOp) -> Result<u64, KvError> {
+    pub(crate) fn check_op(&self, op: &BatchOp) -> Result<u64, KvError> {
         self.check_key(op.key())?;
         if let BatchOp::Set(put) = op {
             let limits = self.limits();
@@ -476,7 +324,7 @@ impl Kv {
         Ok(op_bytes(op))
     }
 
-    fn count_read(&self, found: bool) {
+    pub(crate) fn count_read(&self, found: bool) {
         self.counters.reads.add(1);
         if found {
             &self.counters.hits
@@ -486,7 +334,7 @@ impl Kv {
         .add(1);
     }
 
-    fn count_done(&self, done: &[OpDone]) {
+    pub(crate) fn count_done(&self, done: &[OpDone]) {
         for op in done {
             match op {
                 OpDone::Got(found) => self.count_read(found.is_some()),
@@ -496,44 +344,16 @@ impl Kv {
         }
     }
 
-    fn engine(&self) -> &dyn Engine {
+    pub(crate) fn engine(&self) -> &dyn Engine {
         self.store.engine()
     }
 
-    fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         self.store.limits()
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         self.store.env().clock().now_ms()
-    }
-}
-
-/// Counts the bytes of the values in an answer, so that none grows without bound.
-struct Answer {
-    bytes: u64,
-    bytes_max: u64,
-}
-
-impl Answer {
-    const fn new(limits: &Limits) -> Self {
-        Self {
-            bytes: 0,
-            bytes_max: limits.answer_bytes_max,
-        }
-    }
-
-    /// Lets an operation's answer through while all values together keep within the limit; the
-    /// first one always passes.
-    fn take(&mut self, done: OpDone) -> Result<OpDone, KvError> {
-        if let OpDone::Got(Some(entry)) = &done {
-            let bytes = self.bytes + entry.value.len() as u64;
-            if self.bytes > 0 {
-                within("limits.answer_bytes_max", self.bytes_max, bytes)?;
-            }
-            self.bytes = bytes;
-        }
-        Ok(done)
     }
 }
 
@@ -567,37 +387,7 @@ pub(crate) fn entry_of(
     }))
 }
 
-fn stage(unit: &mut Unit<'_>, op: &BatchOp) -> Result<OpDone, KvError> {
-    let version = UNCOMMITTED;
-    Ok(match op {
-        BatchOp::Get { key } => OpDone::Got(unit.get(key)?),
-        BatchOp::Set(put) => OpDone::Set {
-            created: unit.put(put)?,
-            version,
-        },
-        BatchOp::Delete { key, condition } => OpDone::Deleted {
-            deleted: unit.delete(key, *condition)?,
-        },
-        BatchOp::Increment { key, by, initial } => OpDone::Incremented {
-            value: unit.increment(key, *by, *initial)?,
-            version,
-        },
-    })
-}
-
-/// Puts the commit's Seq where an answer could not know it yet.
-fn stamp(done: &mut OpDone, committed: Committed) {
-    let version = match done {
-        OpDone::Got(Some(entry)) => &mut entry.version,
-        OpDone::Set { version, .. } | OpDone::Incremented { version, .. } => version,
-        OpDone::Got(None) | OpDone::Deleted { .. } => return,
-    };
-    if *version == UNCOMMITTED {
-        *version = committed.seq;
-    }
-}
-
-fn op_bytes(op: &BatchOp) -> u64 {
+pub(crate) fn op_bytes(op: &BatchOp) -> u64 {
     let value = match op {
         BatchOp::Set(put) => put.value.len() + put.tags.iter().map(String::len).sum::<usize>(),
         _ => 0,
@@ -605,7 +395,7 @@ fn op_bytes(op: &BatchOp) -> u64 {
     OVERHEAD + 2 * op.key().len() as u64 + value as u64
 }
 
-fn within(limit: &'static str, max: u64, given: u64) -> Result<(), KvError> {
+pub(crate) fn within(limit: &'static str, max: u64, given: u64) -> Result<(), KvError> {
     if given <= max {
         Ok(())
     } else {

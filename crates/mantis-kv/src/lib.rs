@@ -10,6 +10,7 @@
 
 mod answer;
 mod chunks;
+mod commit;
 mod error;
 mod keyspace;
 mod kv;
