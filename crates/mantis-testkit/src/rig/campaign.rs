@@ -307,6 +307,7 @@ impl Campaign {
             target,
             fault,
             activities,
+            only: None,
             points_max,
             seed,
         };

@@ -7,8 +7,8 @@ use std::path::Path;
 use bytes::Bytes;
 use mantis_env::Env;
 use mantis_session::{
-    Batch, BatchOp, Command, Condition, Database, DatabaseOptions, Entry, List, OpDone, Principal,
-    Put, Reply, Session, SessionError,
+    Batch, BatchOp, Command, Condition, Database, DatabaseOptions, Entry, KvError, List, ListItem,
+    OpDone, Principal, Put, Reply, Session, SessionError,
 };
 use mantis_types::{Code, Durability, ErrorKind, Limits};
 
@@ -123,14 +123,7 @@ impl MantisStore {
             durability,
         }))? {
             Reply::KvBatch(done) => {
-                for result in &done.results {
-                    if let Err(error) = result {
-                        return Err(Refusal::new("batch", error));
-                    }
-                    if let Ok(OpDone::Got(_)) = result {
-                        return Err(Refusal::new("foreign", "a get among the results"));
-                    }
-                }
+                done.results.iter().try_for_each(is_write)?;
                 let seq = done.committed.map_or(0, |committed| committed.seq.get());
                 Ok(Done {
                     seq,
@@ -156,13 +149,7 @@ impl MantisStore {
                 return Err(Refusal::new("foreign", "not a list"));
             };
             for item in page.items {
-                let entry = item
-                    .entry
-                    .ok_or_else(|| Refusal::new(WRONG, "a key without value"))?;
-                if entry.version != item.version || entry.key != item.key {
-                    return Err(wrong(&item.key, "differs within one item of a list"));
-                }
-                each(entry);
+                each(entry_in(item)?);
             }
             cursor = page.next_cursor;
             if cursor.is_none() {
@@ -187,11 +174,12 @@ impl Target for MantisStore {
         self.pages(false, &mut |entry| {
             let (seq, of_value) = digest(&entry);
             each(&entry.key, seq, of_value);
-            forward.insert(entry.key.clone(), (seq, of_value));
+            forward.insert(entry.key, (seq, of_value));
         })?;
         let mut backward = BTreeMap::new();
         self.pages(true, &mut |entry| {
-            backward.insert(entry.key.clone(), digest(&entry));
+            let found = digest(&entry);
+            backward.insert(entry.key, found);
         })?;
         for (key, found) in &forward {
             if backward.remove(key) != Some(*found) {
@@ -241,6 +229,26 @@ impl Target for MantisStore {
 
     fn close(&self) -> Result<(), Refusal> {
         self.database.close().map_err(|error| refusal(&error))
+    }
+}
+
+fn is_write(result: &Result<OpDone, KvError>) -> Result<(), Refusal> {
+    match result {
+        Ok(OpDone::Got(_)) => Err(Refusal::new("foreign", "a get among the results")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Refusal::new("batch", error)),
+    }
+}
+
+/// The entry of a list's item, if the two agree.
+fn entry_in(item: ListItem) -> Result<Entry, Refusal> {
+    let entry = item
+        .entry
+        .ok_or_else(|| Refusal::new(WRONG, "a key without value"))?;
+    if entry.version == item.version && entry.key == item.key {
+        Ok(entry)
+    } else {
+        Err(wrong(&item.key, "differs within one item of a list"))
     }
 }
 

@@ -132,6 +132,8 @@ pub struct Sweep {
     pub fault: Fault,
     /// During what.
     pub activities: Vec<Activity>,
+    /// Only this call, if one is named.
+    pub only: Option<&'static str>,
     /// At most so many points; they are spread over activities and calls.
     pub points_max: usize,
     /// Everything random follows from it.
@@ -159,10 +161,9 @@ impl Sweep {
             for name in calls.unknown {
                 tally.find(format!("the sweep is blind to the call {name}"));
             }
-            let swept = calls
-                .points
-                .into_iter()
-                .filter(|(call, _)| self.fault.meets(call));
+            let wanted =
+                |call: &str| self.fault.meets(call) && self.only.is_none_or(|only| only == call);
+            let swept = calls.points.into_iter().filter(|(call, _)| wanted(call));
             points.push(
                 swept
                     .map(|(call, ordinals)| (activity, call, ordinals))

@@ -127,7 +127,12 @@ impl Writing {
     fn work(&self, target: &dyn Target) -> io::Result<()> {
         let mut next = 0;
         let mut checkpoints = 0;
+        let mut broken = false;
         for part in &self.plan {
+            // What failed once may take long to fail again; writers go on to the end.
+            if broken && matches!(part, Part::Flush | Part::Compact | Part::Checkpoint) {
+                continue;
+            }
             Line::Begin(part.word()).say()?;
             let result = match part {
                 Part::Run => {
@@ -154,6 +159,7 @@ impl Writing {
             match result {
                 Ok(()) => Line::End(part.word()).say()?,
                 Err(Refusal { code, text, .. }) => {
+                    broken = true;
                     Line::Note(text).say()?;
                     Line::Failed {
                         what: part.word(),

@@ -194,9 +194,7 @@ fn a_full_disk_refuses_without_effect_and_recovers() {
                 Err(refusal) => {
                     assert_eq!(refusal.code, "disk_full", "{}", refusal.text);
                     refused += 1;
-                    if refused == 20 {
-                        plan.heal();
-                    }
+                    heal_after(&plan, refused);
                     Line::Refused {
                         writer: 0,
                         index,
@@ -223,6 +221,20 @@ fn a_full_disk_refuses_without_effect_and_recovers() {
     }
 }
 
+fn heal_after(plan: &FaultPlan, refused: u64) {
+    if refused == 20 {
+        plan.heal();
+    }
+}
+
+fn write_some(store: &MantisStore) {
+    let script = script();
+    for index in 0..10 {
+        let step = script.step(0, 0, index);
+        store.run(&step, script.class(0)).expect("it writes");
+    }
+}
+
 /// Creation and opening fail at every operation, and succeed when the disk is whole again.
 #[test]
 fn a_store_whose_opening_failed_opens_on_a_whole_disk() {
@@ -234,12 +246,7 @@ fn a_store_whose_opening_failed_opens_on_a_whole_disk() {
             let existing = nth % 2 == 0;
             if existing {
                 let store = open(&at, &real()).expect("a whole disk");
-                let script = script();
-                for index in 0..10 {
-                    store
-                        .run(&script.step(0, 0, index), script.class(0))
-                        .expect("it writes");
-                }
+                write_some(&store);
             }
             let plan = FaultPlan::new();
             plan.fail(kind, nth / 2 + 1, Fault::Eio);

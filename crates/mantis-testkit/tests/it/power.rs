@@ -38,7 +38,7 @@ fn controls_of_the_power_cut_lose_what_they_must() {
         return;
     };
     assert!(
-        tally.fsync.is_right() && tally.fsync.promised > 100,
+        tally.fsync.is_right() && tally.fsync.promised > 6,
         "{}",
         tally.fsync
     );

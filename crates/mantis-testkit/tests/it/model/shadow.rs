@@ -41,7 +41,7 @@ pub(crate) struct Shadow {
 
 type Outcome = Result<(), String>;
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, told: T, expected: T) -> Outcome {
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, told: &T, expected: &T) -> Outcome {
     if told == expected {
         Ok(())
     } else {
@@ -104,7 +104,7 @@ impl Shadow {
         let mut after = self.map.clone();
         let expected = apply(&mut after, &self.pinned(op), now);
         let reply = match (told, &expected) {
-            (Err(code), Err(expected)) => return same("code", code, *expected),
+            (Err(code), Err(expected)) => return same("code", &code, expected),
             (Err(code), Ok(expected)) => return Err(format!("told {code}, expected {expected:?}")),
             (Ok(reply), Err(expected)) => {
                 return Err(format!("told {reply:?}, expected {expected}"));
@@ -141,18 +141,17 @@ impl Shadow {
             match apply(&mut after, &self.pinned(op), now) {
                 Ok(answer) => expected.push(answer),
                 Err(code) => {
-                    let aborted = code == Code::PreconditionFailed && ops.len() > 1;
-                    refused = Some(if aborted { Code::BatchAborted } else { code });
+                    refused = Some(abort_code(code, ops.len()));
                     break;
                 }
             }
         }
         match (told, refused) {
-            (Err(code), Some(expected)) => same("code", code, expected),
+            (Err(code), Some(expected)) => same("code", &code, &expected),
             (Err(code), None) => Err(format!("told {code}, expected {expected:?}")),
             (Ok(reply), Some(code)) => Err(format!("told {reply:?}, expected {code}")),
             (Ok(Reply::KvBatch(done)), None) => {
-                same("results", done.results.len(), expected.len())?;
+                same("results", &done.results.len(), &expected.len())?;
                 for (told, expected) in done.results.iter().zip(&expected) {
                     let told = told.as_ref().map_err(|error| format!("told {error}"))?;
                     compare(&answer(told), expected)?;
@@ -171,25 +170,18 @@ impl Shadow {
             Ok(Reply::KvBatch(done)) => done,
             other => return Err(format!("told {other:?}")),
         };
-        same("results", done.results.len(), ops.len())?;
+        same("results", &done.results.len(), &ops.len())?;
         let pinned: Vec<Pinned> = ops.iter().map(|op| self.pinned(op)).collect();
         for (told, op) in done.results.iter().zip(pinned) {
             let mut after = self.map.clone();
             match (told, apply(&mut after, &op, now)) {
                 (Ok(told), Ok(expected)) => {
                     compare(&answer(told), &expected)?;
-                    let seq = match told {
-                        OpDone::Set { version, .. } | OpDone::Incremented { version, .. } => {
-                            Some(*version)
-                        }
-                        OpDone::Deleted { .. } | OpDone::Got(_) => None,
-                    };
+                    let seq = version_of(told);
                     self.map = after;
-                    if let Some(seq) = seq {
-                        self.stamp(seq)?;
-                    }
+                    seq.map_or(Ok(()), |seq| self.stamp(seq))?;
                 }
-                (Err(error), Err(expected)) => same("code", error.code(), expected)?,
+                (Err(error), Err(expected)) => same("code", &error.code(), &expected)?,
                 (told, expected) => return Err(format!("told {told:?}, expected {expected:?}")),
             }
         }
@@ -240,21 +232,27 @@ impl Shadow {
                 Ok(Reply::KvList(page)) => page,
                 other => return Err(format!("a list told {other:?}")),
             };
-            same("total", page.total, Some(total))?;
+            same("total", &page.total, &Some(total))?;
             for item in &page.items {
                 let entry = item.entry.as_ref().ok_or("a list item without entry")?;
                 let told = (entry.key.to_vec(), held(entry));
-                let expected = expected.next().ok_or(format!("one too many: {told:?}"))?;
+                let expected = expected
+                    .next()
+                    .ok_or_else(|| format!("one too many: {told:?}"))?;
                 same("key", &told.0, &expected.0)?;
                 compare(&Answer::Got(Some(told.1)), &Answer::Got(Some(expected.1)))?;
             }
             let Some(cursor) = page.next_cursor else {
                 break;
             };
-            same("items of a page with a cursor", page.items.len(), limit)?;
+            same("items of a page with a cursor", &page.items.len(), &limit)?;
             (list.cursor, list.offset) = (Some(cursor), 0);
         }
-        same("keys left over", expected.next().map(|(key, _)| key), None)
+        same(
+            "keys left over",
+            &expected.next().map(|(key, _)| key),
+            &None,
+        )
     }
 
     fn commit(&mut self, after: Map, seq: Option<Seq>) -> Outcome {
@@ -364,6 +362,22 @@ impl Shadow {
     }
 }
 
+/// In a batch of several, a condition that does not hold aborts the others.
+fn abort_code(code: Code, ops_count: usize) -> Code {
+    if code == Code::PreconditionFailed && ops_count > 1 {
+        Code::BatchAborted
+    } else {
+        code
+    }
+}
+
+fn version_of(done: &OpDone) -> Option<Seq> {
+    match done {
+        OpDone::Set { version, .. } | OpDone::Incremented { version, .. } => Some(*version),
+        OpDone::Deleted { .. } | OpDone::Got(_) => None,
+    }
+}
+
 /// An operation whose condition was resolved when the store was given it.
 struct Pinned {
     op: Op,
@@ -465,10 +479,10 @@ fn compare(told: &Answer, expected: &Answer) -> Outcome {
     };
     same("value", &told.value, &expected.value)?;
     if expected.version != Seq::ZERO {
-        same("version", told.version, expected.version)?;
+        same("version", &told.version, &expected.version)?;
     }
     match (told.expires_ms, expected.expires_ms) {
         (Some((at, _)), Some((earliest, latest))) if (earliest..=latest).contains(&at) => Ok(()),
-        (told, expected) => same("expiry", told, expected),
+        (told, expected) => same("expiry", &told, &expected),
     }
 }

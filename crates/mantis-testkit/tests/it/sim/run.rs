@@ -79,7 +79,7 @@ struct Run {
 }
 
 /// Makes one run of `steps` steps on the machine; panics when something is wrong.
-pub(crate) fn simulate(env: Env, seed: u64, steps: u64) -> Summary {
+pub(crate) fn simulate(env: &Env, seed: u64, steps: u64) -> Summary {
     let plan = FaultPlan::new();
     let faulty = env.with_fs(Arc::new(FaultyFs::new(Arc::clone(env.fs()), plan.clone())));
     env.fs()
