@@ -289,6 +289,8 @@ impl Wire {
                 count
             }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
+            // A read with a time limit is not taken up again after a signal.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => self.more(),
             Err(error) => panic!("reading failed: {error}"),
         }
     }
