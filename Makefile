@@ -6,13 +6,19 @@ PREFIX ?= /usr/local
 BINARY := $(or $(CARGO_TARGET_DIR),target)/release/mantisdb
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build build-rust bench gate lint fmt openapi install clean
+.PHONY: help run run-api test-api test build build-rust bench gate lint fmt openapi install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build and start the server on http://127.0.0.1:8080, data in ./data; ARGS="--port 9000"
 	$(CARGO) run --release --package mantisdb --bin mantisdb -- serve $(ARGS)
+
+run-api: ## start the example of a server inside a program of one's own
+	$(CARGO) run --release --package mantisdb --example rest_api_server
+
+test-api: ## the tests of the HTTP front end, over real sockets
+	$(CARGO) test --package mantis-http
 
 test: ## everything that CI runs
 	$(CARGO) xtask prepare
