@@ -95,7 +95,7 @@ enum Row<'a> {
 impl<'a> Row<'a> {
     fn new(item: &'a ListItem, format: Format) -> Outcome<Self> {
         match &item.entry {
-            Some(entry) => EntryView::new(entry, format).map(Self::Value),
+            Some(entry) => EntryView::listed(entry, format).map(Self::Value),
             None => Ok(Self::Other {
                 key: TextOrBase64(&item.key),
                 value: None,

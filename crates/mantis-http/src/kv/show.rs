@@ -25,6 +25,15 @@ pub(crate) struct EntryView<'a> {
     content_type: &'a str,
     ttl: Option<u64>,
     version: u64,
+    #[serde(flatten)]
+    rest: Option<Rest<'a>>,
+}
+
+/// What a list adds, so that an export loses nothing.
+#[derive(Debug, Serialize)]
+struct Rest<'a> {
+    ttl_ms: Option<u64>,
+    tags: &'a [String],
 }
 
 impl<'a> EntryView<'a> {
@@ -37,6 +46,22 @@ impl<'a> EntryView<'a> {
             content_type: &entry.content_type,
             ttl: seconds_left(entry),
             version: entry.version.get(),
+            rest: None,
+        })
+    }
+
+    /// As a list shows it: with milliseconds left and tags.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn listed(entry: &'a Entry, format: Format) -> Outcome<Self> {
+        let rest = Rest {
+            ttl_ms: entry.ttl_ms,
+            tags: &entry.tags,
+        };
+        Ok(Self {
+            rest: Some(rest),
+            ..Self::new(entry, format)?
         })
     }
 }

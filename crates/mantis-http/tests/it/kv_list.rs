@@ -97,6 +97,14 @@ fn values_come_along_when_asked() {
         )
     );
     assert!(row["version"].is_u64());
+    assert_eq!((&row["ttl_ms"], &row["tags"]), (&Value::Null, &json!([])));
+    let body = json!({"value": "v", "ttl_ms": 60_000, "tags": ["x", "y"]});
+    client
+        .put_json("/api/v1/kv/tagged", &body.to_string())
+        .data();
+    let row = &keys(&client, "prefix=tagged&values=true")[0];
+    assert_eq!(row["tags"], json!(["x", "y"]));
+    assert!(row["ttl_ms"].as_u64().is_some_and(|ms| ms > 1000));
     client.put_raw("/api/v1/kv/bin", "x/y", b"\xff").data();
     let refused = client.get("/api/v1/kv?prefix=bin&values=true&format=string");
     assert_eq!(refused.failure(), (406, "not_acceptable".into()));
