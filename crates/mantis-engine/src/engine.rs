@@ -24,10 +24,21 @@ pub enum Direction {
 /// A range of encoded keys.
 pub type KeyRange<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-/// Called with a Seq before the first byte of a flush that holds commits up to it: true once the log
-/// has them on disk. Without it, a power cut could leave tables that know commits of class `none`
+/// Called with a Seq before the first byte of a flush that holds commits up to it: says whether the
+/// log has them on disk. Without it, a power cut could leave tables that know commits of class `none`
 /// which the log has lost.
-pub type FlushBarrier = Arc<dyn Fn(Seq) -> bool + Send + Sync>;
+pub type FlushBarrier = Arc<dyn Fn(Seq) -> LogReach + Send + Sync>;
+
+/// How far the log has come, as a flush asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogReach {
+    /// It has the commits on disk.
+    OnDisk,
+    /// Not yet: the flush tries again soon.
+    NotYet,
+    /// It has failed and never will: the flush answers `LogFailed`.
+    Never,
+}
 
 /// Where a commit goes: it holds the memtable that was active when the commit got its Seq.
 #[derive(Clone, Debug)]

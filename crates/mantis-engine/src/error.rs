@@ -71,6 +71,9 @@ pub enum EngineError {
     /// The engine could not write its memtables to disk in time.
     #[error("writes wait for the disk for too long")]
     Stalled,
+    /// The commit log has failed for ever: what it does not have on disk must not enter tables.
+    #[error("the commit log has failed")]
+    LogFailed,
     /// The engine has been closed.
     #[error("the engine is closed")]
     Closed,
@@ -120,6 +123,7 @@ impl EngineError {
             Self::DiskFull => Code::DiskFull,
             Self::MemoryFull { .. } => Code::OutOfMemory,
             Self::Stalled => Code::Timeout,
+            Self::LogFailed => Code::SyncFailed,
             Self::Closed => Code::ShuttingDown,
             Self::Corrupt { .. } | Self::BadRecord(_) => Code::Corrupt,
             Self::Unsupported(_) => Code::NotImplemented,

@@ -46,7 +46,7 @@ mod scan;
 mod status;
 mod view;
 
-pub use engine::{Direction, Engine, FlushBarrier, KeyRange, Placement, Ready};
+pub use engine::{Direction, Engine, FlushBarrier, KeyRange, LogReach, Placement, Ready};
 pub use error::{EngineError, FileKind};
 pub use horizon::Horizon;
 #[doc(hidden)]

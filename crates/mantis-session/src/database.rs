@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mantis_engine::{
-    Engine, FlushBarrier, LsmEngine, LsmOptions, MemoryBudget, MemoryEngine, MemoryOptions,
+    Engine, FlushBarrier, LogReach, LsmEngine, LsmOptions, MemoryBudget, MemoryEngine,
+    MemoryOptions,
 };
 use mantis_env::Env;
 use mantis_kv::Kv;
@@ -199,7 +200,11 @@ fn flush_barrier(engine: &Arc<LsmEngine>, log: Log) -> FlushBarrier {
         if let Some(engine) = engine.upgrade() {
             log.release(engine.replay_from());
         }
-        log.sync(seq).is_ok()
+        match log.sync(seq) {
+            Ok(()) => LogReach::OnDisk,
+            Err(_) if log.poisoned().is_some() => LogReach::Never,
+            Err(_) => LogReach::NotYet,
+        }
     })
 }
 

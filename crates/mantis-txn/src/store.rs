@@ -25,7 +25,21 @@ const IDS_RESERVED: u64 = 1024;
 /// own lines say and may be called from any thread.
 #[derive(Clone, Debug)]
 pub struct Store {
+    owner: Arc<Owner>,
+}
+
+/// Ends the sweep when the last handle goes, and waits for its step: the sweep must not be the one
+/// that lets engine, log and the lock of their directory go, later than the caller thinks.
+#[derive(Debug)]
+struct Owner {
     inner: Arc<StoreInner>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let sweep = self.inner.sweep.lock().take();
+        drop(sweep);
+    }
 }
 
 pub(crate) struct StoreInner {
@@ -111,7 +125,9 @@ impl Store {
             store: Arc::downgrade(&inner),
         });
         *inner.sweep.lock() = Some(env.tasks().spawn("mantis-sweep", sweep));
-        Ok(Self { inner })
+        Ok(Self {
+            owner: Arc::new(Owner { inner }),
+        })
     }
 
     /// Keeps something until engine and log have gone: the lock of their directory. Once only; a
@@ -120,7 +136,7 @@ impl Store {
     /// # Errors
     /// What was to be kept.
     pub fn keep(&self, kept: Box<dyn Any + Send + Sync>) -> Result<(), Box<dyn Any + Send + Sync>> {
-        self.inner.pipeline.kept.set(kept)
+        self.owner.inner.pipeline.kept.set(kept)
     }
 
     /// Waits until engine and log take about `bytes` more. To be called before latching.
@@ -129,38 +145,38 @@ impl Store {
     /// `DiskFull`, `ReadOnly` after a failed sync, `ShuttingDown`, `TooLarge` over
     /// `Limits::batch_bytes_max`.
     pub fn admit(&self, bytes: u64) -> Result<(), TxnError> {
-        let max = self.inner.limits.batch_bytes_max;
+        let max = self.owner.inner.limits.batch_bytes_max;
         if bytes > max {
             return Err(TxnError::BatchTooLarge { bytes, max });
         }
-        self.inner.pipeline.admit(bytes)
+        self.owner.inner.pipeline.admit(bytes)
     }
 
     /// Latches one key: from here until the guard goes, nobody else writes it.
     pub fn latch(&self, key: &[u8]) -> Latched<'_> {
-        self.inner.latches.one(key)
+        self.owner.inner.latches.one(key)
     }
 
     /// Latches several keys.
     pub fn latch_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Latched<'_> {
-        self.inner.latches.many(keys)
+        self.owner.inner.latches.many(keys)
     }
 
     /// Latches every key, for changes of what owns them.
     pub fn latch_all(&self) -> Latched<'_> {
-        self.inner.latches.all()
+        self.owner.inner.latches.all()
     }
 
     /// A snapshot of everything applied, visible or not: what the holder of a latch must read.
     #[must_use]
     pub fn snapshot_applied(&self, _latched: &Latched<'_>) -> Snapshot {
-        self.inner.pipeline.engine.snapshot_applied()
+        self.owner.inner.pipeline.engine.snapshot_applied()
     }
 
     /// The Seq of the next commit; exact, since the holder of all latches keeps others out.
     #[must_use]
     pub fn next_seq(&self, _all: &Latched<'_>) -> Seq {
-        self.inner.pipeline.last_seq().next()
+        self.owner.inner.pipeline.last_seq().next()
     }
 
     /// Numbers, logs and applies the batch. Its keys must be latched, and [`Self::admit`] called
@@ -174,7 +190,11 @@ impl Store {
         batch: &WriteBatch,
         durability: Durability,
     ) -> Result<Pending, TxnError> {
-        let seq = self.inner.pipeline.start(latched, batch, durability)?;
+        let seq = self
+            .owner
+            .inner
+            .pipeline
+            .start(latched, batch, durability)?;
         Ok(Pending { seq, durability })
     }
 
@@ -186,7 +206,10 @@ impl Store {
     /// again.
     #[expect(clippy::needless_pass_by_value, reason = "a commit is finished once")]
     pub fn finish(&self, pending: Pending) -> Result<Committed, TxnError> {
-        self.inner.pipeline.finish(pending.seq, pending.durability)
+        self.owner
+            .inner
+            .pipeline
+            .finish(pending.seq, pending.durability)
     }
 
     /// Waits until everything applied so far is visible: after a read of [`Self::snapshot_applied`]
@@ -195,8 +218,8 @@ impl Store {
     /// # Errors
     /// `ReadOnly` when the log failed.
     pub fn settle(&self) -> Result<(), TxnError> {
-        let last = self.inner.pipeline.last_seq();
-        self.inner.pipeline.wait_visible(last, None).map(drop)
+        let last = self.owner.inner.pipeline.last_seq();
+        self.owner.inner.pipeline.wait_visible(last, None).map(drop)
     }
 
     /// Waits until `seq` is visible; false when `timeout` passed first.
@@ -204,7 +227,7 @@ impl Store {
     /// # Errors
     /// `ReadOnly` when the log failed.
     pub fn wait_visible(&self, seq: Seq, timeout: Duration) -> Result<bool, TxnError> {
-        self.inner.pipeline.wait_visible(seq, Some(timeout))
+        self.owner.inner.pipeline.wait_visible(seq, Some(timeout))
     }
 
     /// A number that this store has never given out and never will again. Usually one atomic add;
@@ -213,49 +236,49 @@ impl Store {
     /// # Errors
     /// As a commit.
     pub fn new_id(&self) -> Result<OwnerId, TxnError> {
-        self.inner.new_id()
+        self.owner.inner.new_id()
     }
 
     /// The engine, for reads.
     #[must_use]
     pub fn engine(&self) -> &dyn Engine {
-        &*self.inner.pipeline.engine
+        &*self.owner.inner.pipeline.engine
     }
 
     /// The log, unless the store lives in memory only.
     #[must_use]
     pub fn log(&self) -> Option<&Log> {
-        self.inner.pipeline.log.as_ref()
+        self.owner.inner.pipeline.log.as_ref()
     }
 
     /// The environment it runs in.
     #[must_use]
     pub fn env(&self) -> &Env {
-        &self.inner.pipeline.env
+        &self.owner.inner.pipeline.env
     }
 
     /// The limits it was opened with.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.inner.limits
+        &self.owner.inner.limits
     }
 
     /// The newest commit that readers see.
     #[must_use]
     pub fn visible_seq(&self) -> Seq {
-        self.inner.pipeline.engine.horizon().get()
+        self.owner.inner.pipeline.engine.horizon().get()
     }
 
     /// The newest commit that has survived a power cut; `Seq::MAX` without a log.
     #[must_use]
     pub fn durable_seq(&self) -> Seq {
-        self.inner.pipeline.durable_seq()
+        self.owner.inner.pipeline.durable_seq()
     }
 
     /// Counts since the store was opened.
     #[must_use]
     pub fn stats(&self) -> TxnStats {
-        let counters = &self.inner.pipeline.counters;
+        let counters = &self.owner.inner.pipeline.counters;
         TxnStats {
             committed: counters.committed.get(),
             expired: counters.expired.get(),
@@ -269,7 +292,7 @@ impl Store {
     /// # Errors
     /// As a commit.
     pub fn sweep(&self) -> Result<usize, TxnError> {
-        self.inner.sweep_once(DatabaseId::DEFAULT)
+        self.owner.inner.sweep_once(DatabaseId::DEFAULT)
     }
 
     /// Refuses further commits, waits for those under way, then closes engine and log: everything
@@ -278,13 +301,19 @@ impl Store {
     /// # Errors
     /// What engine and log answer; the first error wins, both are closed all the same.
     pub fn close(&self) -> Result<(), TxnError> {
-        let Some(sweep) = self.inner.sweep.lock().take() else {
+        let Some(sweep) = self.owner.inner.sweep.lock().take() else {
             return Ok(());
         };
-        let drained = self.inner.pipeline.close();
+        let drained = self.owner.inner.pipeline.close();
         sweep.stop_and_join();
-        let engine = self.inner.pipeline.engine.close().map_err(TxnError::from);
-        self.inner.release_log();
+        let engine = self
+            .owner
+            .inner
+            .pipeline
+            .engine
+            .close()
+            .map_err(TxnError::from);
+        self.owner.inner.release_log();
         let log = self
             .log()
             .map_or(Ok(()), Log::close)

@@ -11,8 +11,8 @@ use mantis_types::{Seq, stamp_seq};
 use super::hooks::{Defect, Point};
 use super::shared::Shared;
 use super::tree::{Ingest, MARK_KEY};
-use crate::EngineError;
 use crate::memtable::Memtable;
+use crate::{EngineError, LogReach};
 
 /// Pause while the oldest memtable has commits that are not visible yet.
 const PAUSE_INVISIBLE: Duration = Duration::from_millis(1);
@@ -81,8 +81,10 @@ impl Shared {
         if !visible && !self.options.hooks.has(Defect::FlushInvisible) {
             return Ok(Flushed::NotYet);
         }
-        if !self.log_has(end.prev()) {
-            return Ok(Flushed::NotYet);
+        match self.log_reach(end.prev()) {
+            LogReach::OnDisk => {}
+            LogReach::NotYet => return Ok(Flushed::NotYet),
+            LogReach::Never => return Err(EngineError::LogFailed),
         }
         let flushed = self.flush_memtable(memtable, end);
         drop(flushing);

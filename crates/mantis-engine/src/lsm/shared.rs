@@ -22,7 +22,7 @@ use crate::engine::Placement;
 use crate::memtable::Memtable;
 use crate::row_cache::RowCache;
 use crate::view::{CurrentView, Tables, View};
-use crate::{EngineError, EngineStatus, FlushBarrier, Horizon, LsmOptions};
+use crate::{EngineError, EngineStatus, FlushBarrier, Horizon, LogReach, LsmOptions};
 
 /// State of one open engine.
 ///
@@ -241,11 +241,11 @@ impl Shared {
     }
 
     /// Whether the log has everything up to `last` on disk, as far as it was asked to promise.
-    pub(super) fn log_has(&self, last: Seq) -> bool {
-        self.barrier
-            .load()
+    pub(super) fn log_reach(&self, last: Seq) -> LogReach {
+        let barrier = self.barrier.load();
+        barrier
             .as_ref()
-            .is_none_or(|barrier| barrier(last))
+            .map_or(LogReach::OnDisk, |barrier| barrier(last))
     }
 
     pub(super) fn set_wakers(&self, flusher: Waker, compactor: Waker) {

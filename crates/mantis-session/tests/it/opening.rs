@@ -203,3 +203,31 @@ fn a_store_whose_log_was_emptied_is_refused_and_not_begun_anew() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn after_a_failed_sync_a_flush_answers_at_once_and_reads_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = mantis_env::FaultPlan::new();
+    let mut options = options(dir.path());
+    let fs = std::sync::Arc::clone(options.env.fs());
+    let faulty = mantis_env::FaultyFs::new(fs, plan.clone());
+    options.env = options.env.with_fs(std::sync::Arc::new(faulty));
+    let db = Database::open(options).unwrap();
+    put(&db, "k", "v", Durability::Sync);
+    put(&db, "l", "v", Durability::None);
+    plan.fail_from(mantis_env::OpKind::Sync, 1, mantis_env::Fault::Eio);
+    let refused = db.flush().unwrap_err();
+    assert_eq!(refused.code(), Code::SyncFailed, "{refused:?}");
+    assert!(db.status().read_only.is_some());
+    assert_eq!(get(&db, "k").unwrap(), "v");
+    assert!(db.close().is_err());
+}
+
+#[test]
+fn a_dropped_database_can_be_opened_again_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let db = open(dir.path()).unwrap();
+        put(&db, "k", "v", Durability::None);
+    }
+}

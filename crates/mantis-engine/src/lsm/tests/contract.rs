@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use super::*;
-use crate::FlushBarrier;
+use crate::{FlushBarrier, LogReach};
 
 /// Runs a check as it must hold, then with the defect, which it must notice.
 fn holds_and_notices(defect: Defect, check: impl Fn(LsmOptions) -> bool) {
@@ -215,7 +215,14 @@ fn line_4_a_flush_waits_until_the_log_has_its_commits() {
     let mut db = Db::open(dir.path(), options);
     let durable = Arc::new(AtomicU64::new(0));
     let log = Arc::clone(&durable);
-    let barrier: FlushBarrier = Arc::new(move |seq| log.load(SeqCst) >= seq.get());
+    let barrier: FlushBarrier = Arc::new(move |seq| {
+        let on_disk = log.load(SeqCst) >= seq.get();
+        if on_disk {
+            LogReach::OnDisk
+        } else {
+            LogReach::NotYet
+        }
+    });
     db.engine.set_flush_barrier(barrier);
     db.put("key", "value");
     assert!(matches!(db.engine.flush(), Err(EngineError::Stalled)));
