@@ -9,7 +9,9 @@
 //! ```
 //! A new store is made in `store.new`, synced, and renamed: there is never half a store in `store`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mantis_env::{Env, Lock, OpenMode};
 use mantis_log::{Log, LogOptions};
@@ -18,6 +20,11 @@ use crate::SessionError;
 
 /// The format version that this program writes, in the `STORE` file.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// How often the lock is asked for before the directory counts as used.
+const LOCK_TRIES: u32 = 5;
+/// Pause between two of these.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 const MAGIC: &str = "mantisdb store\nformat ";
 
@@ -96,14 +103,24 @@ impl StoreDir {
 }
 
 fn lock(env: &Env, dir: &Path) -> Result<Box<dyn Lock>, SessionError> {
-    match env.fs().lock_exclusive(&dir.join("LOCK")) {
-        Ok(lock) => Ok(lock),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-            let process = read_small(env, &dir.join("LOCK")).ok();
-            let process = process.and_then(|text| text.trim().parse().ok());
-            Err(SessionError::InUse { process })
+    let path = dir.join("LOCK");
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match env.fs().lock_exclusive(&path) {
+            Ok(lock) => return Ok(lock),
+            // A holder that has just died, or a child of this process that has not begun its own
+            // program yet, lets go in a moment.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && tries < LOCK_TRIES => {
+                env.clock().sleep(LOCK_PAUSE);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let process = read_small(env, &path).ok();
+                let process = process.and_then(|text| text.trim().parse().ok());
+                return Err(SessionError::InUse { process });
+            }
+            Err(error) => return Err(io("lock the data directory")(error)),
         }
-        Err(error) => Err(io("lock the data directory")(error)),
     }
 }
 

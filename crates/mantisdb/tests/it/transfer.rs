@@ -9,7 +9,13 @@ fn content(server: &Server, place: &Place) -> serde_json::Value {
     let listed = server.client(place, &["list", "kv", "--all", "--values", "-o", "json"]);
     let mut all: serde_json::Value = serde_json::from_str(listed.ok()).unwrap();
     for item in all.as_array_mut().unwrap() {
-        item.as_object_mut().unwrap().remove("version");
+        let item = item.as_object_mut().unwrap();
+        item.remove("version");
+        // What is left of a life runs down between two looks.
+        for left in ["ttl", "ttl_ms"] {
+            let lives = item.remove(left).is_some_and(|left| left.is_u64());
+            item.insert(left.to_owned(), lives.into());
+        }
     }
     all
 }
