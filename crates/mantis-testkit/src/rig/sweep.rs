@@ -324,8 +324,11 @@ impl Sweep {
                     tally.count(&format!("refused at {at}: {code}"), 1);
                 }
                 let noticed = refused > 0 || !heard.failed.is_empty() || heard.fatal.is_some();
-                let must_notice =
-                    self.fault == Fault::SyncError && point.activity == Activity::Commit;
+                // Commits are synced by `fdatasync`. An `fsync` is that of a table, which a flush in
+                // the background writes anew, or of a file made ahead.
+                let must_notice = self.fault == Fault::SyncError
+                    && point.activity == Activity::Commit
+                    && point.call == "fdatasync";
                 tally.count("errors noticed", u64::from(hit && noticed));
                 if hit && must_notice && !noticed {
                     tally.find("a failed sync of a commit went unnoticed");
