@@ -1,6 +1,6 @@
 //! The conformance suite of engines: the same behaviour, whatever stores the bytes.
 //!
-//! A crate with an engine gives a [`Factory`] and calls [`engine_conformance!`], which makes a test
+//! A crate with an engine gives a [`Factory`] and calls `engine_conformance!`, which makes a test
 //! of each case. The oracle is a map of versions; the suite knows the public surface only.
 
 mod bounds;
