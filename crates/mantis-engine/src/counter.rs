@@ -8,26 +8,40 @@ use crate::registry::home_shard;
 
 const PARTS: usize = 8;
 
-#[derive(Debug)]
-pub(crate) struct Counter {
+/// A count that only grows; adding costs a few nanoseconds however many threads add.
+#[derive(Debug, Default)]
+pub struct Counter {
     parts: [CachePadded<AtomicU64>; PARTS],
 }
 
 impl Counter {
-    pub(crate) fn new() -> Self {
-        Self {
-            parts: std::array::from_fn(|_| CachePadded::new(AtomicU64::new(0))),
-        }
-    }
-
+    /// Adds `count`.
     #[inline]
-    pub(crate) fn add(&self, count: u64) {
+    pub fn add(&self, count: u64) {
         if let Some(part) = self.parts.get(home_shard() % PARTS) {
             part.fetch_add(count, Relaxed);
         }
     }
 
-    pub(crate) fn get(&self) -> u64 {
+    /// The sum at some moment during the call.
+    #[must_use]
+    pub fn get(&self) -> u64 {
         self.parts.iter().map(|part| part.load(Relaxed)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn additions_of_all_threads_are_summed() {
+        let counter = Counter::default();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..1000).for_each(|_| counter.add(1)));
+            }
+        });
+        assert_eq!(counter.get(), 8000);
     }
 }

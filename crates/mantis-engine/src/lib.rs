@@ -46,6 +46,7 @@ mod scan;
 mod status;
 mod view;
 
+pub use counter::Counter;
 pub use engine::{Direction, Engine, FlushBarrier, KeyRange, LogReach, Placement, Ready};
 pub use error::{EngineError, FileKind};
 pub use horizon::Horizon;

@@ -81,8 +81,8 @@ impl RowCache {
             loads: AtomicU64::new(0),
             seed,
             record_bytes_max: bytes / LARGEST_SHARE,
-            hits: Counter::new(),
-            misses: Counter::new(),
+            hits: Counter::default(),
+            misses: Counter::default(),
         }
     }
 

@@ -32,7 +32,6 @@ const MAGIC: &str = "mantisdb store\nformat ";
 #[derive(Debug)]
 pub struct StoreDir {
     store: PathBuf,
-    created: bool,
     _lock: Box<dyn Lock>,
 }
 
@@ -47,16 +46,11 @@ impl StoreDir {
         fs.create_dir(dir).map_err(io("make the data directory"))?;
         let lock = lock(env, dir)?;
         let store = dir.join("store");
-        let created = !fs.exists(&store).map_err(io("look for the store"))?;
-        if created {
+        if !fs.exists(&store).map_err(io("look for the store"))? {
             make(env, dir, &store)?;
         }
         check(env, &store)?;
-        Ok(Self {
-            store,
-            created,
-            _lock: lock,
-        })
+        Ok(Self { store, _lock: lock })
     }
 
     /// Begins a store that somebody else fills: an empty one, not yet under its name.
@@ -93,12 +87,6 @@ impl StoreDir {
     #[must_use]
     pub fn tables(&self) -> PathBuf {
         self.store.join("tables")
-    }
-
-    /// Whether the store was made by this call.
-    #[must_use]
-    pub const fn created(&self) -> bool {
-        self.created
     }
 }
 

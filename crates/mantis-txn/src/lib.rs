@@ -10,7 +10,6 @@
 //! whose keys were latched. It never names an engine's type.
 #![deny(clippy::indexing_slicing)]
 
-mod counter;
 mod error;
 mod latch;
 pub mod meta;
@@ -20,9 +19,9 @@ mod stats;
 mod store;
 mod sweep;
 
-pub use counter::Counter;
 pub use error::TxnError;
 pub use latch::Latched;
+pub use mantis_engine::Counter;
 pub use pipeline::Committed;
 pub use stats::TxnStats;
 pub(crate) use store::StoreInner;

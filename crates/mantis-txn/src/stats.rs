@@ -1,6 +1,6 @@
 //! What the transaction layer counts.
 
-use crate::counter::Counter;
+use mantis_engine::Counter;
 
 /// Live counters.
 #[derive(Debug, Default)]

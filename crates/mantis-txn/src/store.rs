@@ -43,8 +43,7 @@ impl Drop for Owner {
 }
 
 pub(crate) struct StoreInner {
-    /// Guards the handle of the sweep, which is taken once at close. Goes first, so that the sweep
-    /// has ended before engine and log go.
+    /// Guards the handle of the sweep, which is taken once: at close, or when the owner goes.
     sweep: Mutex<Option<TaskHandle>>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) latches: Latches,
