@@ -84,7 +84,7 @@ impl Shared {
             return Ok(Some(record));
         }
         match view.look(seq, key) {
-            InMemory::Found(record) => Record::check(record).map(Some),
+            InMemory::Found(version) => Record::of_version(version).map(Some),
             InMemory::Absent => Ok(None),
             InMemory::InTables => self.read_tables(view, seq, key),
         }
@@ -113,7 +113,7 @@ impl Shared {
             return Ok(Ready::Found(record));
         }
         Ok(match view.look(seq, key) {
-            InMemory::Found(record) => Ready::Found(Record::check(record)?),
+            InMemory::Found(version) => Ready::Found(Record::of_version(version)?),
             InMemory::Absent => Ready::Absent,
             InMemory::InTables => Ready::NeedsIo,
         })

@@ -128,7 +128,7 @@ impl Shared {
         let superseded = version
             .next()
             .is_some_and(|older| older.key().same_key(version.key()));
-        let tombstone = version.value().is_empty();
+        let tombstone = version.key().is_delete();
         let obsolete = u64::from(superseded) + u64::from(tombstone);
         if obsolete > 0 {
             self.garbage.fetch_add(obsolete, Relaxed);
@@ -203,7 +203,7 @@ impl Engine for MemoryEngine {
         snapshot
             .held()
             .with(|view| match view.look(snapshot.seq(), key) {
-                InMemory::Found(record) => Record::check(record).map(Some),
+                InMemory::Found(version) => Record::of_version(version).map(Some),
                 InMemory::Absent | InMemory::InTables => Ok(None),
             })
     }

@@ -1,141 +1,36 @@
 //! The memtable: a lock-free skiplist of versions, shared by both engines.
 //!
 //! A version is keyed by (key ascending, Seq descending), so that the newest version below a
-//! snapshot is one seek away. The first 24 bytes of the key stand inside the node as three words:
-//! a comparison seldom follows a pointer.
+//! snapshot is one seek away.
 
-use std::cmp::Ordering as Order;
 use std::ops::Bound;
 use std::sync::atomic::{
     AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
 
-use byteview::ByteView;
 use crossbeam_skiplist::{SkipMap, map::Entry};
 use crossbeam_utils::CachePadded;
-use lsm_tree::Slice;
-use mantis_types::{Seq, WriteBatch, stamp_seq};
+use mantis_types::{Seq, WriteBatch};
 
 mod cursor;
+mod version;
 
 pub(crate) use cursor::Cursor;
+pub(crate) use version::{Body, Version};
 
-/// Key bytes inside the node.
-const HEAD_WORDS: usize = 3;
-const HEAD_BYTES: usize = HEAD_WORDS * 8;
-/// What a node takes beside the bytes on the heap: key and value handles, reference count, a tower
-/// of two pointers on average, and the allocator's own word.
-const NODE_BYTES: u64 = (size_of::<VersionKey>() + size_of::<Slice>() + 8 + 2 * 8 + 8) as u64;
-/// Handles hold this many bytes themselves; longer ones have an allocation with a counter.
-const INLINE_BYTES: usize = 20;
-/// Counter and allocator's word of a heap allocation.
-const HEAP_BYTES: u64 = 16;
-/// Fixed length of a record's header, up to and including its Seq.
-const STAMPED_BYTES: usize = 12;
+/// What a node takes beside the body on the heap: the version, a reference count, a tower of two
+/// pointers on average, and the allocator's own word.
+const NODE_BYTES: u64 = (size_of::<Version>() + 8 + 2 * 8 + 8) as u64;
 
-/// One version of one key.
-#[derive(Clone, Debug)]
-pub(crate) struct VersionKey {
-    head: [u64; HEAD_WORDS],
-    key: Slice,
-    seq: u64,
-}
-
-impl VersionKey {
-    #[inline]
-    pub(crate) fn new(key: &[u8], seq: Seq) -> Self {
-        Self {
-            head: head_of(key),
-            key: Slice::from(key),
-            seq: seq.get(),
-        }
-    }
-
-    pub(crate) fn key(&self) -> &Slice {
-        &self.key
-    }
-
-    pub(crate) const fn seq(&self) -> Seq {
-        Seq::new(self.seq)
-    }
-
-    /// The end of this key's versions.
-    pub(crate) fn oldest(&self) -> Self {
-        Self {
-            seq: 0,
-            ..self.clone()
-        }
-    }
-
-    #[inline]
-    pub(crate) fn same_key(&self, other: &Self) -> bool {
-        self.cmp_key(other) == Order::Equal
-    }
-
-    #[inline]
-    fn cmp_key(&self, other: &Self) -> Order {
-        let [a0, a1, a2] = self.head;
-        let [b0, b1, b2] = other.head;
-        if a0 != b0 {
-            return a0.cmp(&b0);
-        }
-        if a1 != b1 {
-            return a1.cmp(&b1);
-        }
-        if a2 != b2 {
-            return a2.cmp(&b2);
-        }
-        // Heads are padded with zeros: where one key ends inside its head, the shorter one is less.
-        if self.key.len() <= HEAD_BYTES || other.key.len() <= HEAD_BYTES {
-            return self.key.len().cmp(&other.key.len());
-        }
-        self.key[..].cmp(&other.key[..])
-    }
-}
-
-#[inline]
-fn head_of(key: &[u8]) -> [u64; HEAD_WORDS] {
-    let mut bytes = [0; HEAD_BYTES];
-    for (place, byte) in bytes.iter_mut().zip(key) {
-        *place = *byte;
-    }
-    let mut head = [0; HEAD_WORDS];
-    for (word, chunk) in head.iter_mut().zip(bytes.as_chunks::<8>().0) {
-        *word = u64::from_be_bytes(*chunk);
-    }
-    head
-}
-
-impl PartialEq for VersionKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Order::Equal
-    }
-}
-
-impl Eq for VersionKey {}
-
-impl PartialOrd for VersionKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for VersionKey {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Order {
-        self.cmp_key(other).then_with(|| other.seq.cmp(&self.seq))
-    }
-}
-
-/// A version in the skiplist. An empty value is a delete: a record is never empty.
-pub(crate) type VersionEntry<'a> = Entry<'a, VersionKey, Slice>;
+/// A version in the skiplist.
+pub(crate) type VersionEntry<'a> = Entry<'a, Version, ()>;
 
 /// What a memtable knows about a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Lookup {
-    /// Record bytes.
-    Put(Slice),
+    /// Its record.
+    Put(Body),
     /// Deleted.
     Deleted,
     /// Nothing: older memtables or tables decide.
@@ -144,7 +39,7 @@ pub(crate) enum Lookup {
 
 /// The versions of the commits [start, end).
 pub(crate) struct Memtable {
-    pub(crate) versions: SkipMap<VersionKey, Slice>,
+    pub(crate) versions: SkipMap<Version, ()>,
     start: Seq,
     /// First Seq that went to the next memtable; `u64::MAX` while this one is active.
     end: AtomicU64,
@@ -203,15 +98,14 @@ impl Memtable {
         mut inserted: impl FnMut(&VersionEntry<'_>),
     ) {
         let mut bytes = 0;
-        for (key, record) in batch.ops() {
+        for entry in batch.entries() {
             debug_assert!(
-                key.first().is_some_and(|b| *b != 0),
+                entry.key().first().is_some_and(|b| *b != 0),
                 "a key of the engine's own"
             );
-            let value = record.map_or_else(Slice::default, |r| stamped(r, seq));
-            bytes += heap_bytes(key.len()) + heap_bytes(value.len()) + NODE_BYTES;
-            let version = VersionKey::new(key, seq);
-            inserted(&self.versions.insert(version, value));
+            bytes += Body::heap_bytes(entry.bytes().len()) + NODE_BYTES;
+            let version = Version::write(&entry, seq);
+            inserted(&self.versions.insert(version, ()));
         }
         let counted = batch.as_bytes().len() as u64;
         // The batch's bytes were an estimate: replace it by what the entries take.
@@ -224,8 +118,8 @@ impl Memtable {
 
     /// Takes a version out (memory engine only), and its bytes with it.
     pub(crate) fn remove(&self, version: &VersionEntry<'_>) -> bool {
-        let freed =
-            heap_bytes(version.key().key.len()) + heap_bytes(version.value().len()) + NODE_BYTES;
+        let body = version.key().body();
+        let freed = NODE_BYTES + body.map_or(0, |body| Body::heap_bytes(body.len()));
         let removed = version.remove();
         if removed {
             self.bytes.fetch_sub(freed, Relaxed);
@@ -235,15 +129,13 @@ impl Memtable {
 
     /// The newest version at or below the Seq of `wanted`.
     #[inline]
-    pub(crate) fn get(&self, wanted: &VersionKey) -> Lookup {
-        match self.versions.lower_bound(Bound::Included(wanted)) {
-            Some(entry) if entry.key().same_key(wanted) => {
-                if entry.value().is_empty() {
-                    Lookup::Deleted
-                } else {
-                    Lookup::Put(entry.value().clone())
-                }
-            }
+    pub(crate) fn get(&self, wanted: &Version) -> Lookup {
+        let found = self.versions.lower_bound(Bound::Included(wanted));
+        match found.as_ref().map(VersionEntry::key) {
+            Some(version) if version.same_key(wanted) => match version.body() {
+                Some(body) if !body.is_delete() => Lookup::Put(body.clone()),
+                _ => Lookup::Deleted,
+            },
             _ => Lookup::Unknown,
         }
     }
@@ -257,25 +149,4 @@ impl std::fmt::Debug for Memtable {
             .field("bytes", &self.bytes())
             .finish_non_exhaustive()
     }
-}
-
-/// Bytes on the heap behind a handle of `len` bytes.
-const fn heap_bytes(len: usize) -> u64 {
-    if len <= INLINE_BYTES {
-        0
-    } else {
-        (len as u64).next_multiple_of(16) + HEAP_BYTES
-    }
-}
-
-/// The record with its Seq, in one allocation and without clearing memory first.
-fn stamped(record: &[u8], seq: Seq) -> Slice {
-    let Some((header, rest)) = record.split_first_chunk::<STAMPED_BYTES>() else {
-        // Not a record; reading it answers `BadRecord`. It must not look like a delete.
-        let bytes = if record.is_empty() { &[0][..] } else { record };
-        return Slice::from(bytes);
-    };
-    let mut header = *header;
-    stamp_seq(&mut header, seq);
-    Slice::from(ByteView::fused(&header, rest))
 }

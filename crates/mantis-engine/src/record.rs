@@ -1,24 +1,44 @@
 //! Reference-counted keys and records, as memtables and tables hand them out.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use lsm_tree::Slice;
 use mantis_types::{RecordView, Seq};
 
 use crate::EngineError;
+use crate::memtable::Body;
 
 /// A record as the engine holds it: header and payload. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Record {
-    bytes: Slice,
+    bytes: Shared,
+}
+
+/// Bytes where they stand: in a block of a table, or in a version of a memtable.
+#[derive(Clone)]
+enum Shared {
+    Slice(Slice),
+    Version(Body),
 }
 
 impl Record {
-    /// Takes bytes of a memtable or table whose header has not been looked at yet.
+    /// Takes bytes of a table whose header has not been looked at yet.
     pub(crate) fn check(bytes: Slice) -> Result<Self, EngineError> {
-        RecordView::parse(&bytes).map_err(EngineError::BadRecord)?;
-        Ok(Self { bytes })
+        Self::checked(Shared::Slice(bytes))
+    }
+
+    /// Takes a version of a memtable whose header has not been looked at yet.
+    pub(crate) fn of_version(body: Body) -> Result<Self, EngineError> {
+        Self::checked(Shared::Version(body))
+    }
+
+    fn checked(bytes: Shared) -> Result<Self, EngineError> {
+        let record = Self { bytes };
+        RecordView::parse(record.as_bytes()).map_err(EngineError::BadRecord)?;
+        Ok(record)
     }
 
     /// Copies record bytes into a record of its own.
@@ -35,7 +55,7 @@ impl Record {
     /// Never: the header was checked when the record was made.
     #[must_use]
     pub fn view(&self) -> RecordView<'_> {
-        RecordView::parse(&self.bytes).expect("the header was checked when the record was made")
+        RecordView::parse(self.as_bytes()).expect("the header was checked when the record was made")
     }
 
     /// The commit that wrote it.
@@ -47,23 +67,34 @@ impl Record {
     /// Header and payload.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.bytes {
+            Shared::Slice(slice) => slice,
+            Shared::Version(body) => body.record(),
+        }
     }
 
     /// The payload as shared bytes, without copying it. One small allocation.
     #[must_use]
     pub fn payload_bytes(&self) -> Bytes {
-        let header_len = self.bytes.len() - self.view().payload().len();
-        Bytes::from_owner(self.bytes.clone()).slice(header_len..)
+        let header_len = self.as_bytes().len() - self.view().payload().len();
+        Bytes::from_owner(self.clone()).slice(header_len..)
     }
 
     /// The same record in memory of its own: a record out of a table holds its whole block.
     pub(crate) fn detached(&self) -> Self {
         Self {
-            bytes: Slice::from(self.as_bytes()),
+            bytes: Shared::Slice(Slice::from(self.as_bytes())),
         }
     }
 }
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Record {}
 
 impl AsRef<[u8]> for Record {
     fn as_ref(&self) -> &[u8] {
@@ -74,25 +105,63 @@ impl AsRef<[u8]> for Record {
 impl fmt::Debug for Record {
     /// Shows Seq and size only: values belong to their owners and not into logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Record(seq {}, {} bytes)", self.seq(), self.bytes.len())
+        let bytes = self.as_bytes().len();
+        write!(f, "Record(seq {}, {bytes} bytes)", self.seq())
     }
 }
 
 /// An encoded key as the engine holds it. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct Key {
-    bytes: Slice,
+    bytes: Shared,
 }
 
 impl Key {
     pub(crate) const fn new(bytes: Slice) -> Self {
-        Self { bytes }
+        Self {
+            bytes: Shared::Slice(bytes),
+        }
+    }
+
+    pub(crate) const fn of_version(body: Body) -> Self {
+        Self {
+            bytes: Shared::Version(body),
+        }
     }
 
     /// The encoded bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.bytes {
+            Shared::Slice(slice) => slice,
+            Shared::Version(body) => body.key(),
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -105,6 +174,6 @@ impl AsRef<[u8]> for Key {
 impl fmt::Debug for Key {
     /// Shows the length only: keys belong to their owners and not into logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({} bytes)", self.bytes.len())
+        write!(f, "Key({} bytes)", self.as_bytes().len())
     }
 }

@@ -1,4 +1,7 @@
-//! Scans: memtables and tables of a snapshot merged in key order, one batch at a time.
+//! Scans: memtables and tables of a snapshot merged in key order.
+//!
+//! While memtables have rows in the range, rows are read in batches: a cursor's nodes are not held
+//! between two calls. From where only tables are left, their rows are handed on one by one.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,9 +29,9 @@ const FIRST_USER_KEY: &[u8] = &[1];
 type OwnedBound = Bound<Vec<u8>>;
 
 /// The records of a range at a snapshot, in key order. It owns its snapshot; nothing is read before
-/// the first row is asked for, then rows are read in batches of growing size. Between batches it
-/// holds no memtable node, but the tables that it stands on: their files stay on disk until it goes
-/// on or is dropped, even when its snapshot has been ended meanwhile.
+/// the first row is asked for. While memtables have a part in it, rows are read in batches of growing
+/// size, and between batches it holds no memtable node. It holds the tables that it stands on: their
+/// files stay on disk until it goes on or is dropped, even when its snapshot has been ended meanwhile.
 pub struct Scan {
     snapshot: Snapshot,
     /// What is left of the range.
@@ -38,7 +41,16 @@ pub struct Scan {
     batch_rows: usize,
     rows: VecDeque<Row>,
     tables: TableSource,
-    done: bool,
+    stage: Stage,
+}
+
+/// Where the rows behind those that are ready come from.
+enum Stage {
+    /// Memtables may have some: the next batch is merged.
+    Merging,
+    /// Tables only; so many rows were handed on since the snapshot was looked at.
+    TablesOnly(usize),
+    Done,
 }
 
 /// The tables' part of the merge; kept from batch to batch.
@@ -59,7 +71,11 @@ impl Scan {
             _ => Bound::Included(FIRST_USER_KEY.to_vec()),
         };
         let to = range.1.map(<[u8]>::to_vec);
-        let done = is_empty(&from, &to);
+        let stage = if is_empty(&from, &to) {
+            Stage::Done
+        } else {
+            Stage::Merging
+        };
         Self {
             snapshot,
             from,
@@ -68,7 +84,7 @@ impl Scan {
             batch_rows: BATCH_FIRST,
             rows: VecDeque::new(),
             tables: TableSource::Unopened,
-            done,
+            stage,
         }
     }
 
@@ -96,23 +112,44 @@ impl Scan {
             rows: &mut self.rows,
         };
         let tables = &mut self.tables;
-        let more = snapshot.held().with(|view| {
+        let tables_only = snapshot.held().with(|view| {
             tables.open(view, &batch)?;
             batch.merge(view, seq, tables)
         })?;
-        self.done = !more;
         self.batch_rows = (self.batch_rows * BATCH_GROWTH).min(BATCH_MAX);
-        if let Some((last, _)) = self.rows.back() {
+        if tables_only {
+            // What a snapshot sees of memtables does not change: there is no more of it ahead.
+            self.stage = Stage::TablesOnly(0);
+        } else if let Some((last, _)) = self.rows.back() {
             let rest = Bound::Excluded(last.as_bytes().to_vec());
             match self.direction {
                 Direction::Forward => self.from = rest,
                 Direction::Backward => self.to = rest,
             }
         }
-        if self.done {
-            self.tables = TableSource::Absent;
-        }
         Ok(())
+    }
+
+    fn next_of_tables(&mut self, handed: usize) -> Result<Option<Row>, EngineError> {
+        self.stage = if handed == BATCH_MAX {
+            // A snapshot that has been ended ends its scans.
+            self.snapshot.held().with(|_| Ok(()))?;
+            Stage::TablesOnly(1)
+        } else {
+            Stage::TablesOnly(handed + 1)
+        };
+        match self.tables.next_row()? {
+            Some((key, record)) => Ok(Some((Key::new(key), Record::check(record)?))),
+            None => {
+                self.end();
+                Ok(None)
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.stage = Stage::Done;
+        self.tables = TableSource::Absent;
     }
 }
 
@@ -120,18 +157,24 @@ impl Iterator for Scan {
     type Item = Result<Row, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rows.is_empty() {
-            if self.done {
-                return None;
+        loop {
+            if let Some(row) = self.rows.pop_front() {
+                return Some(Ok(row));
             }
-            if let Err(error) = self.fill() {
-                self.done = true;
+            let filled = match self.stage {
+                Stage::Done => return None,
+                Stage::TablesOnly(handed) => match self.next_of_tables(handed) {
+                    Ok(row) => return row.map(Ok),
+                    Err(error) => Err(error),
+                },
+                Stage::Merging => self.fill(),
+            };
+            if let Err(error) = filled {
+                self.end();
                 self.rows.clear();
-                self.tables = TableSource::Absent;
                 return Some(Err(error));
             }
         }
-        self.rows.pop_front().map(Ok)
     }
 }
 
@@ -163,8 +206,14 @@ struct Batch<'s> {
     rows: &'s mut VecDeque<Row>,
 }
 
+/// Who has the next row.
+enum Source {
+    Cursor(usize),
+    Tables,
+}
+
 impl Batch<'_> {
-    /// Reads rows until the batch is full (true) or the range has no more (false).
+    /// Reads rows until the batch is full (false) or memtables have no more (true).
     fn merge(
         &mut self,
         view: &View,
@@ -173,40 +222,53 @@ impl Batch<'_> {
     ) -> Result<bool, EngineError> {
         let mut cursors = self.cursors(view, seq);
         let mut bytes = 0;
-        self.rows.reserve(self.rows_max);
         while self.rows.len() < self.rows_max && bytes < BATCH_BYTES_MAX {
-            let next = if cursors.is_empty() {
-                // Nothing to merge with: rows of tables are handed on as they come.
-                tables.take(self.direction)?
-            } else {
-                self.merge_one(&mut cursors, tables)?
-            };
-            let Some((key, value)) = next else {
-                return Ok(false);
-            };
-            if !value.is_empty() {
-                bytes += key.len() + value.len();
-                self.rows.push_back((Key::new(key), Record::check(value)?));
+            if cursors.is_empty() {
+                return Ok(true);
+            }
+            match self.pick(&cursors, tables.head()) {
+                Some(Source::Cursor(at)) => bytes += self.take_version(at, &mut cursors, tables)?,
+                Some(Source::Tables) => bytes += self.take_row(tables)?,
+                None => return Ok(true),
             }
         }
-        Ok(true)
+        Ok(cursors.is_empty())
     }
 
-    /// The next key of all sources with its newest value, empty for a delete.
-    fn merge_one(
-        &self,
+    /// Takes the version that a cursor stands on, and moves every source past its key.
+    fn take_version(
+        &mut self,
+        at: usize,
         cursors: &mut Vec<Cursor<'_>>,
         tables: &mut TableSource,
-    ) -> Result<Option<(Slice, Slice)>, EngineError> {
-        let Some((key, value)) = self.pick(cursors, tables.head()) else {
-            return Ok(None);
+    ) -> Result<usize, EngineError> {
+        let Some(body) = cursors.get(at).and_then(Cursor::body).cloned() else {
+            return Ok(0);
         };
-        cursors.iter_mut().for_each(|cursor| cursor.pass(&key));
-        cursors.retain(|cursor| cursor.key().is_some_and(|k| self.within(k)));
-        if tables.head().is_some_and(|(k, _)| **k == *key) {
-            tables.advance(self.direction)?;
+        cursors
+            .iter_mut()
+            .for_each(|cursor| cursor.pass(body.key()));
+        cursors.retain(|cursor| cursor.key().is_some_and(|key| self.within(key)));
+        if tables.head().is_some_and(|(key, _)| **key == *body.key()) {
+            tables.advance()?;
         }
-        Ok(Some((key, value)))
+        if body.is_delete() {
+            return Ok(0);
+        }
+        let bytes = body.len();
+        let record = Record::of_version(body.clone())?;
+        self.rows.push_back((Key::of_version(body), record));
+        Ok(bytes)
+    }
+
+    /// Takes the row that only tables have.
+    fn take_row(&mut self, tables: &mut TableSource) -> Result<usize, EngineError> {
+        let Some((key, record)) = tables.take()? else {
+            return Ok(0);
+        };
+        let bytes = key.len() + record.len();
+        self.rows.push_back((Key::new(key), Record::check(record)?));
+        Ok(bytes)
     }
 
     fn cursors<'v>(&self, view: &'v View, seq: Seq) -> Vec<Cursor<'v>> {
@@ -222,22 +284,19 @@ impl Batch<'_> {
             .collect()
     }
 
-    /// The next key and its newest value: the first source that has it is the newest one.
-    fn pick(
-        &self,
-        cursors: &[Cursor<'_>],
-        head: Option<&(Slice, Slice)>,
-    ) -> Option<(Slice, Slice)> {
-        let in_memory = cursors.iter().filter_map(|c| Some((c.key()?, c.value()?)));
-        let all = in_memory.chain(head.map(|(key, value)| (key, value)));
+    /// Who has the next key: of several that have it the first, which is the newest.
+    fn pick(&self, cursors: &[Cursor<'_>], head: Option<&(Slice, Slice)>) -> Option<Source> {
+        let in_memory = cursors.iter().enumerate();
+        let in_memory = in_memory.filter_map(|(at, c)| Some((c.key()?, Source::Cursor(at))));
+        let all = in_memory.chain(head.map(|(key, _)| (&key[..], Source::Tables)));
         let next = all.reduce(|best, other| {
             let sooner = match self.direction {
-                Direction::Forward => other.0[..] < best.0[..],
-                Direction::Backward => other.0[..] > best.0[..],
+                Direction::Forward => other.0 < best.0,
+                Direction::Backward => other.0 > best.0,
             };
             if sooner { other } else { best }
         });
-        next.map(|(key, value)| (key.clone(), value.clone()))
+        next.map(|(_, source)| source)
     }
 
     /// Whether a memtable's key is inside the bound that the scan runs towards.
@@ -267,10 +326,10 @@ impl TableSource {
             return Ok(());
         };
         *self = Self::Open {
-            rows: tables.rows(batch.from, batch.to),
+            rows: tables.rows(batch.from, batch.to, batch.direction),
             head: None,
         };
-        self.advance(batch.direction)
+        self.advance()
     }
 
     fn head(&self) -> Option<&(Slice, Slice)> {
@@ -281,24 +340,30 @@ impl TableSource {
     }
 
     /// The head, and the next row becomes the head.
-    fn take(&mut self, direction: Direction) -> Result<Option<(Slice, Slice)>, EngineError> {
-        let taken = match self {
-            Self::Open { head, .. } => head.take(),
-            Self::Unopened | Self::Absent => None,
-        };
-        if taken.is_some() {
-            self.advance(direction)?;
+    fn take(&mut self) -> Result<Option<(Slice, Slice)>, EngineError> {
+        match self {
+            Self::Open { rows, head } if head.is_some() => {
+                let next = rows.next().transpose()?;
+                Ok(std::mem::replace(head, next))
+            }
+            _ => Ok(None),
         }
-        Ok(taken)
     }
 
-    fn advance(&mut self, direction: Direction) -> Result<(), EngineError> {
+    /// The next row, without a look at the one after it.
+    fn next_row(&mut self) -> Result<Option<(Slice, Slice)>, EngineError> {
+        match self {
+            Self::Open { rows, head } => match head.take() {
+                Some(row) => Ok(Some(row)),
+                None => rows.next().transpose(),
+            },
+            Self::Unopened | Self::Absent => Ok(None),
+        }
+    }
+
+    fn advance(&mut self) -> Result<(), EngineError> {
         if let Self::Open { rows, head } = self {
-            let next = match direction {
-                Direction::Forward => rows.next(),
-                Direction::Backward => rows.next_back(),
-            };
-            *head = next.transpose()?;
+            *head = rows.next().transpose()?;
         }
         Ok(())
     }

@@ -8,20 +8,19 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use lsm_tree::Slice;
 use mantis_types::Seq;
 
-use crate::memtable::{Lookup, Memtable, VersionKey};
+use crate::memtable::{Body, Lookup, Memtable, Version};
 use crate::registry::{Registry, Slot};
-use crate::{EngineError, Horizon, Record};
+use crate::{Direction, EngineError, Horizon, Record};
 
-/// Rows of tables, both ways.
-pub(crate) type TableRows =
-    Box<dyn DoubleEndedIterator<Item = Result<(Slice, Slice), EngineError>> + Send>;
+/// Rows of tables in one direction.
+pub(crate) type TableRows = Box<dyn Iterator<Item = Result<(Slice, Slice), EngineError>> + Send>;
 
 /// A set of immutable tables. It stays readable for as long as it is held.
 pub(crate) trait Tables: Send + Sync + fmt::Debug {
     /// The newest record of `key`; `None` when there is none or it is deleted.
     fn get(&self, key: &[u8]) -> Result<Option<Slice>, EngineError>;
     /// The records of a range, deletes left out.
-    fn rows(&self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> TableRows;
+    fn rows(&self, from: Bound<&[u8]>, to: Bound<&[u8]>, direction: Direction) -> TableRows;
     /// Ids and sizes of its files.
     fn files(&self) -> Vec<(u64, u64)>;
 }
@@ -40,7 +39,7 @@ pub(crate) struct View {
 
 /// What the view says about a key without reading tables.
 pub(crate) enum InMemory {
-    Found(Slice),
+    Found(Body),
     Absent,
     /// Only the tables know.
     InTables,
@@ -49,7 +48,7 @@ pub(crate) enum InMemory {
 impl View {
     #[inline]
     pub(crate) fn look(&self, seq: Seq, key: &[u8]) -> InMemory {
-        let wanted = VersionKey::new(key, seq);
+        let wanted = Version::place(key, seq);
         for memtable in std::iter::once(&self.active).chain(&self.sealed) {
             match memtable.get(&wanted) {
                 Lookup::Put(record) => return InMemory::Found(record),

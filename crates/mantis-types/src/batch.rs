@@ -32,28 +32,29 @@ impl WriteBatch {
     /// What is wrong with the bytes: `Truncated`, `UnknownTag`, `KeyTooLong`, `Unsorted`, `TooLong`
     /// (bytes left over).
     pub fn from_log(bytes: Vec<u8>) -> Result<Self, CodecError> {
-        let mut ops = BatchOps::over(&bytes)?;
+        let mut entries = BatchEntries::over(&bytes)?;
         let mut last: Option<&[u8]> = None;
         let mut count = 0;
-        while let Some(op) = ops.try_next()? {
-            if op.0.len() > KEY_BYTES_MAX {
+        while let Some(entry) = entries.try_next()? {
+            let key = entry.key();
+            if key.len() > KEY_BYTES_MAX {
                 return Err(CodecError::KeyTooLong {
-                    len: op.0.len(),
+                    len: key.len(),
                     max: KEY_BYTES_MAX,
                 });
             }
-            if last.is_some_and(|l| l >= op.0) {
+            if last.is_some_and(|l| l >= key) {
                 return Err(CodecError::Unsorted);
             }
-            last = Some(op.0);
+            last = Some(key);
             count += 1;
         }
-        if ops.rest.is_empty() {
+        if entries.rest.is_empty() {
             Ok(Self { bytes, count })
         } else {
             Err(CodecError::TooLong {
                 len: bytes.len(),
-                max: bytes.len() - ops.rest.len(),
+                max: bytes.len() - entries.rest.len(),
             })
         }
     }
@@ -71,9 +72,14 @@ impl WriteBatch {
     }
 
     /// The changes in key order: an encoded key, and the new record or `None` for a delete.
+    pub fn ops(&self) -> impl Iterator<Item = BatchOp<'_>> {
+        self.entries().map(|entry| (entry.key(), entry.record()))
+    }
+
+    /// As [`Self::ops`], for those who want key and record as the one piece that they are.
     #[must_use]
-    pub fn ops(&self) -> BatchOps<'_> {
-        BatchOps {
+    pub fn entries(&self) -> BatchEntries<'_> {
+        BatchEntries {
             rest: self.bytes.get(COUNT_LEN..).unwrap_or_default(),
             left: self.count,
         }
@@ -83,14 +89,51 @@ impl WriteBatch {
 /// One change: an encoded key, and its new record or `None` for a delete.
 pub type BatchOp<'a> = (&'a [u8], Option<&'a [u8]>);
 
+/// One change as it stands in the batch: a key and, behind it, the record of a put.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchEntry<'a> {
+    bytes: &'a [u8],
+    key_len: u16,
+    put: bool,
+}
+
+impl<'a> BatchEntry<'a> {
+    /// The key, directly followed by the record.
+    #[must_use]
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// How many of the bytes are the key.
+    #[must_use]
+    pub const fn key_len(&self) -> u16 {
+        self.key_len
+    }
+
+    /// The encoded key.
+    #[must_use]
+    pub fn key(&self) -> &'a [u8] {
+        self.bytes
+            .get(..usize::from(self.key_len))
+            .unwrap_or_default()
+    }
+
+    /// The new record, or `None` for a delete.
+    #[must_use]
+    pub fn record(&self) -> Option<&'a [u8]> {
+        let record = self.bytes.get(usize::from(self.key_len)..);
+        record.filter(|_| self.put)
+    }
+}
+
 /// The changes of a batch, read in place.
 #[derive(Clone, Debug)]
-pub struct BatchOps<'a> {
+pub struct BatchEntries<'a> {
     rest: &'a [u8],
     left: u32,
 }
 
-impl<'a> BatchOps<'a> {
+impl<'a> BatchEntries<'a> {
     fn over(bytes: &'a [u8]) -> Result<Self, CodecError> {
         let (count, rest) = bytes
             .split_first_chunk::<COUNT_LEN>()
@@ -101,7 +144,7 @@ impl<'a> BatchOps<'a> {
         })
     }
 
-    fn try_next(&mut self) -> Result<Option<BatchOp<'a>>, CodecError> {
+    fn try_next(&mut self) -> Result<Option<BatchEntry<'a>>, CodecError> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -109,35 +152,33 @@ impl<'a> BatchOps<'a> {
             .rest
             .split_first_chunk::<3>()
             .ok_or(CodecError::Truncated)?;
-        let key_len = usize::from(u16::from_le_bytes([k0, k1]));
+        let key_len = u16::from_le_bytes([k0, k1]);
         let (record_len, rest) = match op {
-            OP_DELETE => (None, rest),
+            OP_DELETE => (0, rest),
             OP_PUT => {
                 let (len, rest) = rest.split_first_chunk::<4>().ok_or(CodecError::Truncated)?;
                 let len =
                     usize::try_from(u32::from_le_bytes(*len)).map_err(|_| CodecError::Truncated)?;
-                (Some(len), rest)
+                (len, rest)
             }
             other => return Err(CodecError::UnknownTag(other)),
         };
-        let (key, rest) = rest
-            .split_at_checked(key_len)
+        let len = usize::from(key_len).checked_add(record_len);
+        let (bytes, rest) = len
+            .and_then(|len| rest.split_at_checked(len))
             .ok_or(CodecError::Truncated)?;
-        let (record, rest) = match record_len {
-            None => (None, rest),
-            Some(len) => {
-                let (record, rest) = rest.split_at_checked(len).ok_or(CodecError::Truncated)?;
-                (Some(record), rest)
-            }
-        };
         self.rest = rest;
         self.left -= 1;
-        Ok(Some((key, record)))
+        Ok(Some(BatchEntry {
+            bytes,
+            key_len,
+            put: op == OP_PUT,
+        }))
     }
 }
 
-impl<'a> Iterator for BatchOps<'a> {
-    type Item = BatchOp<'a>;
+impl<'a> Iterator for BatchEntries<'a> {
+    type Item = BatchEntry<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         // A WriteBatch is checked when it is made, so that an error here cannot happen.
@@ -150,9 +191,8 @@ impl<'a> Iterator for BatchOps<'a> {
 pub struct WriteBatchBuilder {
     bytes: Vec<u8>,
     count: u32,
-    /// Where each operation begins, kept only once the keys came out of order.
-    spans: Vec<(usize, usize)>,
     sorted: bool,
+    /// Where the last key stands.
     last_key: (usize, usize),
 }
 
@@ -171,7 +211,6 @@ impl WriteBatchBuilder {
         Self {
             bytes: buffer,
             count: 0,
-            spans: Vec::new(),
             sorted: true,
             last_key: (0, 0),
         }
@@ -183,10 +222,9 @@ impl WriteBatchBuilder {
     /// `KeyTooLong` for a key over the limit.
     pub fn delete(&mut self, key: &[u8]) -> Result<(), CodecError> {
         let len = key_len(key)?;
-        let start = self.bytes.len();
         self.bytes.push(OP_DELETE);
         self.bytes.extend(len.to_le_bytes());
-        self.push_key(start, key);
+        self.push_key(key);
         Ok(())
     }
 
@@ -207,7 +245,7 @@ impl WriteBatchBuilder {
         self.bytes.push(OP_PUT);
         self.bytes.extend(len.to_le_bytes());
         self.bytes.extend([0; 4]);
-        self.push_key(start, key);
+        self.push_key(key);
         let record_start = self.bytes.len();
         let written = write_record(&mut self.bytes).and_then(|()| {
             let len = self.bytes.len() - record_start;
@@ -225,7 +263,6 @@ impl WriteBatchBuilder {
             }
             Err(error) => {
                 self.bytes.truncate(start);
-                self.spans.pop();
                 self.count -= 1;
                 self.last_key = saved_last;
                 self.sorted = saved_sorted;
@@ -272,48 +309,53 @@ impl WriteBatchBuilder {
         }
     }
 
-    fn push_key(&mut self, start: usize, key: &[u8]) {
+    fn push_key(&mut self, key: &[u8]) {
         let key_start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         let (last_start, last_end) = self.last_key;
         let last = self.bytes.get(last_start..last_end).unwrap_or_default();
         self.sorted = self.sorted && (self.count == 0 || last < key);
         self.last_key = (key_start, self.bytes.len());
-        self.spans.push((start, key_start));
         self.count += 1;
     }
 
     fn sort(&mut self) {
-        let starts = self
-            .spans
-            .iter()
-            .map(|s| s.0)
-            .skip(1)
-            .chain([self.bytes.len()]);
-        let mut ops: Vec<(&[u8], usize, &[u8])> = self
-            .spans
-            .iter()
-            .zip(starts)
-            .enumerate()
-            .filter_map(|(age, (&(start, key_start), end))| {
-                let op = self.bytes.get(start..end)?;
-                let low = op.get(1..3)?.try_into().ok()?;
-                let len = usize::from(u16::from_le_bytes(low));
-                Some((self.bytes.get(key_start..key_start + len)?, age, op))
-            })
-            .collect();
-        ops.sort_unstable_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
-        ops.dedup_by(|later, kept| later.0 == kept.0);
+        let entries = BatchEntries {
+            rest: self.bytes.get(COUNT_LEN..).unwrap_or_default(),
+            left: self.count,
+        };
+        let mut aged: Vec<(usize, BatchEntry<'_>)> = entries.enumerate().collect();
+        // The last change of a key stands first, and is kept.
+        aged.sort_unstable_by(|(age_a, a), (age_b, b)| a.key().cmp(b.key()).then(age_b.cmp(age_a)));
+        aged.dedup_by(|(_, later), (_, kept)| later.key() == kept.key());
         let mut sorted = Vec::with_capacity(self.bytes.len());
         sorted.extend([0; COUNT_LEN]);
         let mut count = 0;
-        for (_, _, op) in ops {
-            sorted.extend_from_slice(op);
+        for (_, entry) in aged {
+            write_entry(&entry, &mut sorted);
             count += 1;
         }
         self.count = count;
         self.bytes = sorted;
     }
+}
+
+fn write_entry(entry: &BatchEntry<'_>, out: &mut Vec<u8>) {
+    let key_len = entry.key_len.to_le_bytes();
+    match entry.record() {
+        None => {
+            out.push(OP_DELETE);
+            out.extend(key_len);
+        }
+        Some(record) => {
+            // It was checked to fit when it was put.
+            let record_len = u32::try_from(record.len()).unwrap_or(u32::MAX);
+            out.push(OP_PUT);
+            out.extend(key_len);
+            out.extend(record_len.to_le_bytes());
+        }
+    }
+    out.extend_from_slice(entry.bytes);
 }
 
 fn key_len(key: &[u8]) -> Result<u16, CodecError> {

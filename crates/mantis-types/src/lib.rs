@@ -25,7 +25,7 @@ mod record;
 mod seq;
 
 pub use access::Access;
-pub use batch::{BatchOp, BatchOps, WriteBatch, WriteBatchBuilder};
+pub use batch::{BatchEntries, BatchEntry, BatchOp, WriteBatch, WriteBatchBuilder};
 pub use codec::{CodecError, decode_ordered, encode_ordered};
 pub use durability::Durability;
 pub use key::{DatabaseId, EncodedKey, KEY_BYTES_MAX, OwnerId, Space, prefix_end, split_key};

@@ -5,7 +5,7 @@ use mantis_types::{Seq, stamp_seq};
 
 use super::shared::Shared;
 use crate::memory::check_bulk_row;
-use crate::memtable::VersionKey;
+use crate::memtable::Version;
 use crate::{BulkInfo, EngineError};
 
 impl Shared {
@@ -68,8 +68,8 @@ impl Shared {
     /// Memtables stand above all tables: what they hold would hide the loaded rows.
     fn refuse_overlap(&self, first: &[u8], last: &[u8]) -> Result<(), EngineError> {
         let view = self.view.load();
-        let from = VersionKey::new(first, Seq::new(u64::MAX));
-        let to = VersionKey::new(last, Seq::ZERO);
+        let from = Version::place(first, Seq::MAX);
+        let to = Version::place(last, Seq::ZERO);
         let mut memtables = std::iter::once(&view.active).chain(&view.sealed);
         if memtables.any(|memtable| memtable.versions.range(&from..=&to).next().is_some()) {
             return Err(EngineError::BulkRefused {

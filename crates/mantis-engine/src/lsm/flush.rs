@@ -8,10 +8,10 @@ use lsm_tree::Slice;
 use mantis_env::{Step, Task};
 use mantis_types::{Seq, stamp_seq};
 
-use super::hooks::{Defect, Point};
+use super::hooks::{Defect, Hooks, Point};
 use super::shared::Shared;
 use super::tree::{Ingest, MARK_KEY};
-use crate::memtable::Memtable;
+use crate::memtable::{Memtable, Version, VersionEntry};
 use crate::{EngineError, LogReach};
 
 /// Pause while the oldest memtable has commits that are not visible yet.
@@ -160,23 +160,14 @@ impl Shared {
     ) -> Result<u64, EngineError> {
         let hooks = &self.options.hooks;
         let mut bytes = 0;
-        let mut last: Option<crate::memtable::VersionEntry<'_>> = None;
+        let mut last: Option<VersionEntry<'_>> = None;
         for version in memtable.versions.iter() {
             let key = version.key();
             if last.as_ref().is_some_and(|l| l.key().same_key(key)) {
                 continue;
             }
-            let value = version.value();
-            bytes += (key.key().len() + value.len()) as u64;
-            if !value.is_empty() && hooks.has(Defect::RecordsWithoutSeq) {
-                let mut record = value.to_vec();
-                stamp_seq(&mut record, Seq::ZERO);
-                ingest.put(key.key(), &Slice::from(record))?;
-            } else if !value.is_empty() {
-                ingest.put(key.key(), value)?;
-            } else if !hooks.has(Defect::FlushWithoutDeletes) {
-                ingest.delete(key.key())?;
-            }
+            bytes += (key.key().len() + key.record().len()) as u64;
+            write_version(key, ingest, hooks)?;
             last = Some(version);
         }
         Ok(bytes)
@@ -221,4 +212,26 @@ impl Shared {
             .reach(point)
             .map_err(|error| EngineError::io("a fault point", error))
     }
+}
+
+fn write_version(
+    version: &Version,
+    ingest: &mut Ingest<'_>,
+    hooks: &Hooks,
+) -> Result<(), EngineError> {
+    let key = Slice::from(version.key());
+    if version.is_delete() {
+        let left_out = hooks.has(Defect::FlushWithoutDeletes);
+        return if left_out {
+            Ok(())
+        } else {
+            ingest.delete(&key)
+        };
+    }
+    if hooks.has(Defect::RecordsWithoutSeq) {
+        let mut record = version.record().to_vec();
+        stamp_seq(&mut record, Seq::ZERO);
+        return ingest.put(&key, &Slice::from(record));
+    }
+    ingest.put(&key, &Slice::from(version.record()))
 }

@@ -11,7 +11,7 @@ use super::ALL;
 use super::manifest;
 use super::tree::{Ingest, TableFile, TableStore, damage};
 use crate::view::Tables;
-use crate::{EngineError, FileKind, LsmOptions, MemoryBudget};
+use crate::{Direction, EngineError, FileKind, LsmOptions, MemoryBudget};
 
 /// Memory of the engine that verifies.
 const VERIFY_BYTES: u64 = 16 << 20;
@@ -83,7 +83,7 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, EngineError> {
     }
     if report.damages.is_empty() {
         // Through the indexes as readers go, in key order.
-        for row in tables.rows(ALL.0, ALL.1) {
+        for row in tables.rows(ALL.0, ALL.1, Direction::Forward) {
             if let Err(error) = row {
                 report.damages.push(format!("index: {}", chain(&error)));
                 break;
@@ -211,7 +211,7 @@ fn beside(dir: &Path, what: &str) -> PathBuf {
 fn copy_readable(from: &TableStore, to: &TableStore) -> Result<RepairReport, EngineError> {
     let tables = from.current()?;
     let mut report = RepairReport::default();
-    for run in tables.runs.iter().rev() {
+    for run in tables.runs().iter().rev() {
         let mut target = None;
         for file in tables.files.iter().filter(|file| run.contains(&file.id)) {
             let copied = copy_table(file, to, &mut target)?;

@@ -3,10 +3,11 @@
 use std::ops::Bound;
 use std::sync::atomic::Ordering::Relaxed;
 
+use mantis_types::Seq;
 use parking_lot::Mutex;
 
 use super::Shared;
-use crate::memtable::{VersionEntry, VersionKey};
+use crate::memtable::{Version, VersionEntry};
 
 /// Versions that one step looks at.
 const STEP_VERSIONS: usize = 4096;
@@ -75,7 +76,7 @@ impl Needed {
 #[derive(Debug, Default)]
 struct Walk {
     /// The last key that was looked at.
-    after: Option<VersionKey>,
+    after: Option<Version>,
     /// The snapshots when this walk began, as a hash.
     fingerprint: u64,
     /// Obsolete versions that it had to leave so far.
@@ -101,7 +102,7 @@ impl Walk {
             if seen >= STEP_VERSIONS {
                 return false;
             }
-            let end = newest.key().oldest();
+            let end = newest.key().at(Seq::ZERO);
             let found = collect_key(shared, newest, &needed);
             seen += found.seen;
             self.held += found.held;
@@ -147,7 +148,7 @@ fn collect_key(shared: &Shared, newest: VersionEntry<'_>, needed: &Needed) -> Fo
         }
     }
     // A delete with nothing below it is as good as no version at all.
-    let bottom = kept.pop_if(|last| last.value().is_empty());
+    let bottom = kept.pop_if(|last| last.key().is_delete());
     let mut held = kept.len().saturating_sub(1) as u64;
     if let Some(delete) = bottom {
         if delete.key().seq().get() <= needed.visible {

@@ -2,10 +2,9 @@
 
 use std::ops::Bound;
 
-use lsm_tree::Slice;
 use mantis_types::Seq;
 
-use super::{Memtable, VersionEntry, VersionKey};
+use super::{Body, Memtable, Version, VersionEntry};
 
 /// Versions of one key that are stepped over before the cursor seeks instead.
 const STEPS_MAX: usize = 8;
@@ -24,8 +23,8 @@ impl<'a> Cursor<'a> {
         let start = match from {
             Bound::Included(key) => memtable
                 .versions
-                .lower_bound(Bound::Included(&VersionKey::new(key, Seq::new(u64::MAX)))),
-            Bound::Excluded(key) => after(memtable, &VersionKey::new(key, Seq::ZERO)),
+                .lower_bound(Bound::Included(&Version::place(key, Seq::MAX))),
+            Bound::Excluded(key) => after(memtable, &Version::place(key, Seq::ZERO)),
             Bound::Unbounded => memtable.versions.front(),
         };
         let mut cursor = Self {
@@ -43,8 +42,8 @@ impl<'a> Cursor<'a> {
         let start = match from {
             Bound::Included(key) => memtable
                 .versions
-                .upper_bound(Bound::Included(&VersionKey::new(key, Seq::ZERO))),
-            Bound::Excluded(key) => before(memtable, &VersionKey::new(key, Seq::new(u64::MAX))),
+                .upper_bound(Bound::Included(&Version::place(key, Seq::ZERO))),
+            Bound::Excluded(key) => before(memtable, &Version::place(key, Seq::MAX)),
             Bound::Unbounded => memtable.versions.back(),
         };
         let mut cursor = Self {
@@ -58,18 +57,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// The key it stands on.
-    pub(crate) fn key(&self) -> Option<&Slice> {
+    pub(crate) fn key(&self) -> Option<&[u8]> {
         self.at.as_ref().map(|entry| entry.key().key())
     }
 
-    /// The version it stands on; empty for a delete.
-    pub(crate) fn value(&self) -> Option<&Slice> {
-        self.at.as_ref().map(VersionEntry::value)
+    /// The version it stands on.
+    pub(crate) fn body(&self) -> Option<&Body> {
+        self.at.as_ref()?.key().body()
     }
 
     /// Moves to the next key in its direction, if it stands on this one.
     pub(crate) fn pass(&mut self, key: &[u8]) {
-        let Some(at) = self.at.take_if(|at| at.key().key()[..] == *key) else {
+        let Some(at) = self.at.take_if(|at| at.key().key() == key) else {
             return;
         };
         self.at = if self.forward {
@@ -90,7 +89,7 @@ impl<'a> Cursor<'a> {
             }
             next = next.next()?;
         }
-        after(self.memtable, &at.key().oldest())
+        after(self.memtable, &at.key().at(Seq::ZERO))
     }
 
     /// From any version of a key to the oldest version of the key before it.
@@ -102,13 +101,7 @@ impl<'a> Cursor<'a> {
             }
             previous = previous.prev()?;
         }
-        before(
-            self.memtable,
-            &VersionKey {
-                seq: u64::MAX,
-                ..at.key().clone()
-            },
-        )
+        before(self.memtable, &at.key().at(Seq::MAX))
     }
 
     /// `at` is the newest version of its key: goes to the version that `seq` sees, of this key or,
@@ -119,10 +112,7 @@ impl<'a> Cursor<'a> {
         while at.key().seq() > self.seq {
             steps += 1;
             at = if steps % STEPS_MAX == 0 {
-                let wanted = VersionKey {
-                    seq: self.seq.get(),
-                    ..at.key().clone()
-                };
+                let wanted = at.key().at(self.seq);
                 self.memtable
                     .versions
                     .lower_bound(Bound::Included(&wanted))?
@@ -147,10 +137,7 @@ impl<'a> Cursor<'a> {
             }
             // An obsolete version that was taken out while we stood on it: a delete above it, taken
             // out after it, may have been missed on the way.
-            let wanted = VersionKey {
-                seq: self.seq.get(),
-                ..at.key().clone()
-            };
+            let wanted = at.key().at(self.seq);
             match self.memtable.versions.lower_bound(Bound::Included(&wanted)) {
                 Some(found) if found.key().same_key(at.key()) => return Some(found),
                 _ => at = self.previous_key(&at)?,
@@ -169,10 +156,7 @@ impl<'a> Cursor<'a> {
                 _ => return at,
             }
         }
-        let wanted = VersionKey {
-            seq: self.seq.get(),
-            ..at.key().clone()
-        };
+        let wanted = at.key().at(self.seq);
         match self.memtable.versions.lower_bound(Bound::Included(&wanted)) {
             Some(found) if found.key().same_key(at.key()) => found,
             _ => at,
@@ -189,11 +173,11 @@ impl std::fmt::Debug for Cursor<'_> {
 }
 
 /// The first version after `key`.
-fn after<'a>(memtable: &'a Memtable, key: &VersionKey) -> Option<VersionEntry<'a>> {
+fn after<'a>(memtable: &'a Memtable, key: &Version) -> Option<VersionEntry<'a>> {
     memtable.versions.lower_bound(Bound::Excluded(key))
 }
 
 /// The last version before `key`.
-fn before<'a>(memtable: &'a Memtable, key: &VersionKey) -> Option<VersionEntry<'a>> {
+fn before<'a>(memtable: &'a Memtable, key: &Version) -> Option<VersionEntry<'a>> {
     memtable.versions.upper_bound(Bound::Excluded(key))
 }

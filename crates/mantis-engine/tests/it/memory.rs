@@ -111,7 +111,10 @@ fn deleted_keys_need_no_memory() {
     for n in 0..5000 {
         db.try_put(n, None).unwrap();
     }
-    db.wait_until("deletes stay", || db.bytes() == 0);
+    // A walk that began among the deletes leaves up to 1,024 obsolete versions of 700 bytes.
+    db.wait_until("deletes stay", || db.bytes() <= 1024 * 700);
+    db.engine.compact().unwrap();
+    assert_eq!(db.bytes(), 0);
     assert_eq!(db.rows(&db.engine.snapshot()), 0);
 }
 

@@ -308,14 +308,15 @@ fn line_6_compaction_leaves_one_version_of_each_key() {
             db.flush();
         }
         db.engine.compact().unwrap();
-        assert_eq!(db.scan().len(), 10);
+        // Scans take it for granted that a run holds a key once.
+        let once = db.scan().len() == 10;
         assert_eq!(
             db.get_at(&held, "1"),
             None,
             "an old snapshot needs no old version"
         );
         // Ten keys and the mark.
-        db.engine.status().table_entries == 11
+        once && db.engine.status().table_entries == 11
     });
 }
 
