@@ -10,7 +10,7 @@ use std::process::{Command as Process, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::tree::{Package, cargo, packages, root};
-use crate::{ci, gate, openapi, prepare, tidy};
+use crate::{ci, gate, openapi, peers, prepare, tidy};
 
 struct Command {
     name: &'static str,
@@ -41,7 +41,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "prepare",
-        about: "install what the tests need, where possible",
+        about: "install what the tests need; --bench: what bench wants, too",
         run: prepare::run,
     },
 ];
@@ -92,11 +92,11 @@ impl Program {
             "--bin",
             &self.binary,
         ]);
-        cargo
-            .args(self.flags)
-            .arg("--")
-            .args(arguments)
-            .current_dir(root);
+        cargo.args(self.flags);
+        if self.package == "mantis-bench" {
+            peers::add(&mut cargo);
+        }
+        cargo.arg("--").args(arguments).current_dir(root);
         let status = cargo
             .status()
             .with_context(|| format!("cannot start {}", self.binary))?;

@@ -9,6 +9,7 @@ mod dispatch;
 mod gate;
 mod needs;
 mod openapi;
+mod peers;
 mod prepare;
 mod runner;
 mod source;

@@ -1,4 +1,5 @@
-//! `cargo xtask prepare`: installs what the tests need beside Rust, where that is possible.
+//! `cargo xtask prepare`: installs what the tests need beside Rust, where that is possible; with
+//! `--bench` what the measurements against others want, too.
 //!
 //! Nothing here is fatal. What is missing afterwards is said, and the tests that need it print SKIP.
 
@@ -8,6 +9,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::needs::{is_root, on_path, succeeds, venv_dir};
+use crate::peers;
 
 /// A Debian package: there when the tool is on the path.
 struct DebianPackage {
@@ -43,12 +45,19 @@ const PYTHON_PACKAGES: &[&str] = &["schemathesis==4.32.5"];
 /// Installs what is missing.
 ///
 /// # Errors
-/// For arguments. What cannot be installed is printed.
+/// For arguments that are not known. What cannot be installed is printed.
 pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
-    if let Some(argument) = arguments.first() {
-        bail!("prepare takes no arguments, not {argument:?}");
+    let for_bench = match arguments {
+        [] => false,
+        [one] if one == "--bench" => true,
+        _ => bail!("prepare takes --bench or nothing, not {arguments:?}"),
+    };
+    let mut missing =
+        missing_packages(on_path, || succeeds("python3", &["-c", "import ensurepip"]));
+    if for_bench {
+        missing.extend(missing_for_bench());
     }
-    if let Err(why) = debian_packages() {
+    if let Err(why) = install(&missing) {
         println!("SKIP install of Debian packages: {why:#}");
     }
     if let Err(why) = python_packages(&venv_dir()) {
@@ -57,8 +66,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn debian_packages() -> Result<()> {
-    let missing = missing_packages(on_path, || succeeds("python3", &["-c", "import ensurepip"]));
+/// Installs Debian packages.
+fn install(missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -72,7 +81,20 @@ fn debian_packages() -> Result<()> {
     println!("installing {names}");
     apt_get(&["update"]).with_context(|| format!("{names} missing"))?;
     let install = ["install", "-y", "--no-install-recommends"];
-    apt_get(&[&install, missing.as_slice()].concat())
+    apt_get(&[&install, missing].concat())
+}
+
+/// RocksDB with what its binding is made with, and a load generator for HTTP.
+fn missing_for_bench() -> Vec<&'static str> {
+    let wanted = [
+        ("librocksdb-dev", peers::rocksdb_dir().is_some()),
+        ("libclang-dev", peers::clang_dir().is_some()),
+        ("clang", on_path("clang")),
+        ("wrk", on_path("wrk")),
+        ("valgrind", on_path("valgrind")),
+    ];
+    let absent = wanted.into_iter().filter(|(_, there)| !there);
+    absent.map(|(package, _)| package).collect()
 }
 
 fn missing_packages(
