@@ -168,9 +168,8 @@ Examples:
   mantisdb export - --prefix user: | gzip > users.jsonl.gz";
 
 const CHECK_HELP: &str = "\
-Reads the whole commit log and all tables. It changes nothing but removes, as any opening does,
-files that an unfinished write has left behind. Exit code 1 when something is damaged; each finding
-names the file and the place.
+Reads the whole commit log and all tables, and changes nothing. Exit code 1 when something is
+damaged; each finding names the file and the place.
 
 Example:
   mantisdb check ./data";
