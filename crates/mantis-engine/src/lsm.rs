@@ -211,6 +211,8 @@ impl Engine for LsmEngine {
         self.check(batch)?;
         let bytes = batch.as_bytes().len() as u64;
         self.shared.make_room_for_replay()?;
+        let renumber = self.shared.options.hooks.has(Defect::ReplayAtNewSeqs);
+        let seq = if renumber { seq.next() } else { seq };
         let placement = self.place(seq, bytes);
         self.apply(&placement, seq, batch);
         self.shared.horizon.raise(seq);

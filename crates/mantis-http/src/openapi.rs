@@ -16,7 +16,7 @@ use crate::surfaces::{Pattern, Rule, SURFACES};
 #[openapi(
     info(
         title = "MantisDB",
-        description = "Keys, rows, documents and columns in one database. This document lists what this server answers; `/api/v1/capabilities` also lists what it does not.",
+        description = "Keys and values in one database. This document lists what this server answers; `/api/v1/capabilities` also lists what it does not.",
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(

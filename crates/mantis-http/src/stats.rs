@@ -62,6 +62,9 @@ pub(crate) struct Stats {
 pub(crate) struct KvStatsView {
     /// Live keys; null for more than `limits.count_scan_max`.
     pub(crate) keys: Option<u64>,
+    /// Whether `keys` was counted for this answer. Above 10,000 keys it may be as old as 100 us for
+    /// each of them, so that statistics cost little.
+    keys_exact: bool,
     reads: u64,
     writes: u64,
     deletes: u64,
@@ -74,6 +77,7 @@ pub(crate) struct KvStatsView {
 pub(crate) struct StorageStats {
     disk_bytes: u64,
     memtable_bytes: u64,
+    /// Size of the commit log's files that hold commits; a file is made as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     wal_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,25 +167,26 @@ pub(crate) fn storage_stats(app: &App) -> StorageStats {
     StorageStats {
         disk_bytes: status.storage.disk_bytes,
         memtable_bytes: status.storage.memtable_bytes,
-        wal_bytes: status.log.as_ref().map(|log| log.bytes),
+        wal_bytes: status.log.as_ref().map(|log| log.segments_bytes),
         durable_seq: status.durable_seq.map(mantis_types::Seq::get),
         visible_seq: status.visible_seq.get(),
     }
 }
 
-/// Counts the keys and reads the counters.
+/// Counts the keys, if they were not just counted, and reads the counters.
 ///
 /// # Errors
 /// What the scan answers.
 pub(crate) async fn kv_stats(app: &App, call: &Call) -> Outcome<KvStatsView> {
     let database = app.database.clone();
-    let keys = app
-        .blocking(call, move || database.count_keys())
+    let counted = app
+        .blocking(call, move || database.count_keys_recent())
         .await?
         .map_err(Failure::from)?;
     let kv = app.database.status().kv;
     Ok(KvStatsView {
-        keys,
+        keys: counted.keys,
+        keys_exact: counted.exact,
         reads: kv.reads,
         writes: kv.writes,
         deletes: kv.deletes,

@@ -12,6 +12,7 @@ use mantis_types::{Access, DatabaseId, Durability, Limits, Space, ValueKind, Wri
 use crate::KvError;
 use crate::answer::{BatchDone, DeleteDone, Entry, IncrementDone, ListPage, OpDone, PutDone};
 use crate::chunks::Chunked;
+use crate::counting::{Counting, KeyCount};
 use crate::keyspace::Keyspace;
 use crate::list::Lister;
 use crate::request::{Batch, BatchOp, Condition, Expiry, List, Put};
@@ -19,6 +20,8 @@ use crate::scan::EntryScan;
 
 /// Bytes that a record, its index entries and the batch's framing take beside key and value.
 const OVERHEAD: u64 = 256;
+/// A key for round trips; whether it is there does not matter.
+const PROBE_KEY: Bytes = Bytes::from_static(b"\0probe");
 
 /// The keys and values of one keyspace. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -26,6 +29,7 @@ pub struct Kv {
     pub(crate) store: Store,
     pub(crate) keyspace: Arc<Keyspace>,
     counters: Arc<KvCounters>,
+    counting: Arc<Counting>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +67,7 @@ impl Kv {
             store,
             keyspace,
             counters: Arc::default(),
+            counting: Arc::default(),
         })
     }
 
@@ -80,6 +85,28 @@ impl Kv {
 
     /// As [`Self::get`], but only if memory has the answer; never blocks.
     pub fn get_ready(&self, _: Access, key: &Bytes) -> Option<Result<Option<Entry>, KvError>> {
+        let found = self.read_ready(key)?;
+        if let Ok(found) = &found {
+            self.count_read(found.is_some());
+        }
+        Some(found)
+    }
+
+    /// Makes the round trip of a [`Self::get`] that nobody asked for: it is not counted.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn probe(&self, _: Access) -> Result<(), KvError> {
+        let snapshot = self.engine().snapshot();
+        self.read(&snapshot, PROBE_KEY).map(drop)
+    }
+
+    /// As [`Self::probe`], but only if memory has the answer; never blocks.
+    pub fn probe_ready(&self, _: Access) -> Option<Result<(), KvError>> {
+        Some(self.read_ready(&PROBE_KEY)?.map(drop))
+    }
+
+    fn read_ready(&self, key: &Bytes) -> Option<Result<Option<Entry>, KvError>> {
         if let Err(error) = self.check_key(key) {
             return Some(Err(error));
         }
@@ -88,22 +115,18 @@ impl Kv {
             Ok(encoded) => encoded,
             Err(error) => return Some(Err(error.into())),
         };
-        let found = match self.engine().get_ready(&snapshot, encoded.as_bytes()) {
-            Ready::NeedsIo => return None,
-            Ready::Absent => Ok(None),
-            Ready::Found(record) if record.view().kind() == ValueKind::Chunked => return None,
-            Ready::Found(record) => entry_of(
+        match self.engine().get_ready(&snapshot, encoded.as_bytes()) {
+            Ready::NeedsIo => None,
+            Ready::Absent => Some(Ok(None)),
+            Ready::Found(record) if record.view().kind() == ValueKind::Chunked => None,
+            Ready::Found(record) => Some(entry_of(
                 self.engine(),
                 &snapshot,
                 key.clone(),
                 &record,
                 self.now_ms(),
-            ),
-        };
-        if let Ok(found) = &found {
-            self.count_read(found.is_some());
+            )),
         }
-        Some(found)
     }
 
     /// Writes a value.
@@ -227,6 +250,18 @@ impl Kv {
         let lister = self.lister();
         let whole = lister.span(&List::default())?;
         lister.count(&whole)
+    }
+
+    /// The same for statistics: exact up to 10,000 keys, else as of a moment ago, see [`KeyCount`].
+    /// Cost: a scan of 10,000 keys at most, or of all of them once in a while: 1 % of a core,
+    /// however often it is called.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn count_recent(&self, access: Access) -> Result<KeyCount, KvError> {
+        let clock = self.store.env().clock();
+        let max = self.limits().count_scan_max;
+        self.counting.count(&**clock, max, || self.count(access))
     }
 
     /// Removes every key in O(1) at commit; the space is reclaimed in the background.

@@ -11,6 +11,7 @@
 mod answer;
 mod chunks;
 mod commit;
+mod counting;
 mod error;
 mod keyspace;
 mod kv;
@@ -22,6 +23,7 @@ mod unit;
 pub use answer::{
     BatchDone, DeleteDone, Entry, IncrementDone, ListItem, ListPage, OpDone, PutDone,
 };
+pub use counting::KeyCount;
 pub use error::KvError;
 pub use kv::{Kv, KvStats};
 pub use mantis_txn::Committed;

@@ -216,7 +216,11 @@ impl Inner {
     pub(crate) fn stats(&self) -> LogStats {
         let counters = &self.counters;
         let (records, bytes) = self.buffer.lock().appended();
-        let segments = self.segments.lock().len() as u64;
+        let (segments, segments_bytes) = {
+            let segments = self.segments.lock();
+            let bytes = segments.iter().map(|segment| segment.header.capacity);
+            (segments.len() as u64, bytes.sum())
+        };
         LogStats {
             records,
             bytes,
@@ -226,6 +230,7 @@ impl Inner {
             group_size: counters.group_size.get(),
             sync_us: counters.sync_us.get(),
             segments,
+            segments_bytes,
             spares: self.space.count() as u64,
             segments_begun: counters.segments_begun.get(),
             segments_small: counters.segments_small.get(),

@@ -51,6 +51,8 @@ pub struct LogStats {
     pub sync_us: Histogram,
     /// Segments that hold records now.
     pub segments: u64,
+    /// Bytes of their files, what is written ahead in the newest included.
+    pub segments_bytes: u64,
     /// Files written ahead that wait to be used now.
     pub spares: u64,
     /// Segments begun.

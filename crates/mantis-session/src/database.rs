@@ -9,7 +9,7 @@ use mantis_engine::{
     MemoryOptions,
 };
 use mantis_env::Env;
-use mantis_kv::Kv;
+use mantis_kv::{KeyCount, Kv};
 use mantis_log::{Log, LogOptions};
 use mantis_txn::{DurableHook, Store};
 use mantis_types::{Access, Limits, Seq};
@@ -116,6 +116,30 @@ impl Database {
     /// `Corrupt`.
     pub fn count_keys(&self) -> Result<Option<u64>, SessionError> {
         Ok(self.inner.kv.count(Access::grant())?)
+    }
+
+    /// The same for statistics: exact up to 10,000 keys, else as of a moment ago. Cost: at most a
+    /// scan of so many, and of all of them once in a while.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn count_keys_recent(&self) -> Result<KeyCount, SessionError> {
+        Ok(self.inner.kv.count_recent(Access::grant())?)
+    }
+
+    /// The round trip of a read, for those who look after the server: counted nowhere. May read
+    /// tables.
+    ///
+    /// # Errors
+    /// As a read.
+    pub fn probe(&self) -> Result<(), SessionError> {
+        Ok(self.inner.kv.probe(Access::grant())?)
+    }
+
+    /// As [`Self::probe`], but only if memory has the answer; never blocks.
+    pub fn probe_ready(&self) -> Option<Result<(), SessionError>> {
+        let probed = self.inner.kv.probe_ready(Access::grant())?;
+        Some(probed.map_err(SessionError::from))
     }
 
     /// The newest commit that readers see.

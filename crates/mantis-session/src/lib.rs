@@ -21,7 +21,7 @@ pub use database::Database;
 pub use error::SessionError;
 pub use mantis_kv::{
     Batch, BatchDone, BatchOp, Committed, Condition, DeleteDone, Entry, EntryScan, Expiry,
-    IncrementDone, KvError, KvStats, List, ListItem, ListPage, OpDone, Put, PutDone,
+    IncrementDone, KeyCount, KvError, KvStats, List, ListItem, ListPage, OpDone, Put, PutDone,
 };
 pub use options::{DatabaseOptions, LogSettings};
 pub use session::{Principal, Session};

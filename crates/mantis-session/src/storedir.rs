@@ -6,8 +6,11 @@
 //! DIR/store/log/     segments of the commit log
 //! DIR/store/tables/  immutable tables
 //! DIR/store.new/     a store that was being made when the process died; removed at the next open
+//! DIR/checkpoint.new/  a checkpoint that was being made; such a directory is refused
 //! ```
-//! A new store is made in `store.new`, synced, and renamed: there is never half a store in `store`.
+//! A new store is made in `store.new`, a checkpoint in `checkpoint.new`, synced, and renamed: there
+//! is never half a store in `store`. Half a new store holds nothing and is made again; half a
+//! checkpoint should have held something, and must not pass for an empty store.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -25,6 +28,9 @@ pub const FORMAT_VERSION: u32 = 1;
 const LOCK_TRIES: u32 = 5;
 /// Pause between two of these.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Where a checkpoint is made.
+const CHECKPOINT: &str = "checkpoint.new";
 
 const MAGIC: &str = "mantisdb store\nformat ";
 
@@ -47,13 +53,15 @@ impl StoreDir {
         let lock = lock(env, dir)?;
         let store = dir.join("store");
         if !fs.exists(&store).map_err(io("look for the store"))? {
+            refuse_half_checkpoint(env, dir)?;
             make(env, dir, &store)?;
         }
         check(env, &store)?;
         Ok(Self { store, _lock: lock })
     }
 
-    /// Begins a store that somebody else fills: an empty one, not yet under its name.
+    /// Begins a checkpoint: a store that somebody else fills, not yet under its name. What an
+    /// interrupted one left there is removed.
     ///
     /// # Errors
     /// `NotAStore` when a store stands there already, `InUse`, `Io`.
@@ -67,8 +75,8 @@ impl StoreDir {
                 what: "there is a store already",
             });
         }
-        let new = fresh(env, dir)?;
-        fs.create_dir(&new).map_err(io("make the store"))?;
+        let new = fresh(env, dir, CHECKPOINT)?;
+        fs.create_dir(&new).map_err(io("make the checkpoint"))?;
         Ok(NewStore {
             env: env.clone(),
             new,
@@ -144,7 +152,7 @@ impl NewStore {
 }
 
 fn make(env: &Env, dir: &Path, store: &Path) -> Result<(), SessionError> {
-    let new = fresh(env, dir)?;
+    let new = fresh(env, dir, "store.new")?;
     for part in [new.clone(), new.join("log"), new.join("tables")] {
         env.fs().create_dir(&part).map_err(io("make the store"))?;
     }
@@ -155,9 +163,20 @@ fn make(env: &Env, dir: &Path, store: &Path) -> Result<(), SessionError> {
     name_store(env, &new, store)
 }
 
+/// A directory without a store in which a checkpoint was interrupted is no new one.
+fn refuse_half_checkpoint(env: &Env, dir: &Path) -> Result<(), SessionError> {
+    let half = env.fs().exists(&dir.join(CHECKPOINT));
+    if half.map_err(io("look for a half-made checkpoint"))? {
+        return Err(SessionError::NotAStore {
+            what: "a checkpoint into it was interrupted; make it again, or remove the directory",
+        });
+    }
+    Ok(())
+}
+
 /// Where a store is made; what an earlier try left there is removed.
-fn fresh(env: &Env, dir: &Path) -> Result<PathBuf, SessionError> {
-    let new = dir.join("store.new");
+fn fresh(env: &Env, dir: &Path, name: &str) -> Result<PathBuf, SessionError> {
+    let new = dir.join(name);
     if env
         .fs()
         .exists(&new)

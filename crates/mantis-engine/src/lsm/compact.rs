@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use mantis_env::{Step, Task};
 
-use super::hooks::Point;
+use super::hooks::{Defect, Point};
 use super::shared::Shared;
 use crate::EngineError;
 
@@ -24,18 +24,21 @@ impl Compactor {
 
 impl Task for Compactor {
     fn step(&mut self) -> Step {
+        if self.shared.options.hooks.has(Defect::OneThread) {
+            return Step::Idle;
+        }
         match self.shared.compact_once() {
             Ok(true) => Step::Again,
             // The flusher wakes us.
             Ok(false) => Step::Idle,
-            Err(_) => Step::Wait(self.shared.options.retry_pause),
+            Err(_) => self.shared.after_failure(),
         }
     }
 }
 
 impl Shared {
     /// One round of levelled compaction; whether it changed anything.
-    fn compact_once(&self) -> Result<bool, EngineError> {
+    pub(super) fn compact_once(&self) -> Result<bool, EngineError> {
         self.run_compaction(|shared| shared.store.compact_once())
     }
 
@@ -69,7 +72,9 @@ impl Shared {
         if matches!(merged, Ok(true)) {
             self.counts.compactions.fetch_add(1, Relaxed);
             self.count_new_tables(first_id);
-            self.refresh(None)?;
+            if !self.options.hooks.has(Defect::KeepMerged) {
+                self.refresh(None)?;
+            }
         }
         drop(compacting);
         self.remove_partial_files();

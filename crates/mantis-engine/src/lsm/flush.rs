@@ -59,10 +59,15 @@ impl Task for Flusher {
     fn step(&mut self) -> Step {
         self.look_at_disk();
         match self.shared.flush_oldest() {
-            Ok(Flushed::One) => Step::Again,
+            Ok(Flushed::One) => {
+                if self.shared.options.hooks.has(Defect::OneThread) {
+                    drop(self.shared.compact_once());
+                }
+                Step::Again
+            }
             Ok(Flushed::NotYet) => Step::Wait(PAUSE_INVISIBLE),
             Ok(Flushed::Nothing) => Step::Wait(self.shared.options.free_space_pause),
-            Err(_) => Step::Wait(self.shared.options.retry_pause),
+            Err(_) => self.shared.after_failure(),
         }
     }
 }
@@ -71,18 +76,25 @@ impl Shared {
     /// Flushes the oldest sealed memtable. A failure is counted, keeps the memtable and its error
     /// is for the caller; the next call tries again.
     pub(super) fn flush_oldest(&self) -> Result<Flushed, EngineError> {
-        let flushing = self.flushing.lock();
+        let hooks = &self.options.hooks;
+        let flushing = (!hooks.has(Defect::ManyFlushers)).then(|| self.flushing.lock());
         let view = self.view.load();
-        let Some(memtable) = view.sealed.last() else {
+        let oldest = if hooks.has(Defect::FlushNewestFirst) {
+            view.sealed.first()
+        } else {
+            view.sealed.last()
+        };
+        let Some(memtable) = oldest else {
             return Ok(Flushed::Nothing);
         };
         let end = memtable.end();
         let visible = self.horizon.get() >= end.prev();
-        if !visible && !self.options.hooks.has(Defect::FlushInvisible) {
+        if !visible && !hooks.has(Defect::FlushInvisible) {
             return Ok(Flushed::NotYet);
         }
         match self.log_reach(end.prev()) {
             LogReach::OnDisk => {}
+            LogReach::NotYet if hooks.has(Defect::FlushBeforeLog) => {}
             LogReach::NotYet => return Ok(Flushed::NotYet),
             LogReach::Never => return Err(EngineError::LogFailed),
         }
@@ -99,6 +111,9 @@ impl Shared {
     fn flush_memtable(&self, memtable: &Arc<Memtable>, end: Seq) -> Result<(), EngineError> {
         if memtable.is_empty() {
             // Commits without a change: the log keeps them, nothing needs a table.
+            if self.options.hooks.has(Defect::IngestNothing) {
+                drop(self.store.ingest()?);
+            }
             return self.refresh(Some(memtable));
         }
         let writing = self.writers.read();
@@ -119,9 +134,12 @@ impl Shared {
         self.partial.supersede();
         let keep = self.options.hooks.has(Defect::KeepFlushed);
         self.refresh((!keep).then_some(memtable))?;
-        self.flushed_below(end);
+        self.flushed_below(self.log_cut(end));
         self.counts.flushes.fetch_add(1, Relaxed);
         self.counts.flushed_bytes.fetch_add(bytes, Relaxed);
+        if self.options.hooks.has(Defect::FlushTakesSeq) {
+            self.horizon.raise(self.horizon.get().next());
+        }
         if !self.options.hooks.has(Defect::NoMaintenance) {
             // The tables are safe: old manifests that stay are removed next time, or at opening.
             drop(self.store.maintain());
@@ -129,6 +147,15 @@ impl Shared {
         self.reach(Point::FlushDone)?;
         self.wake_compactor();
         Ok(())
+    }
+
+    /// Below which the log may be cut after a flush up to `end`.
+    fn log_cut(&self, end: Seq) -> Seq {
+        if self.options.hooks.has(Defect::ReleaseUnflushed) {
+            self.horizon.get().next()
+        } else {
+            end
+        }
     }
 
     /// Writes the newest version of each key, and the mark; durable and part of the tree together.
@@ -159,11 +186,12 @@ impl Shared {
         ingest: &mut Ingest<'_>,
     ) -> Result<u64, EngineError> {
         let hooks = &self.options.hooks;
+        let newest_only = !hooks.has(Defect::FlushEveryVersion);
         let mut bytes = 0;
         let mut last: Option<VersionEntry<'_>> = None;
         for version in memtable.versions.iter() {
             let key = version.key();
-            if last.as_ref().is_some_and(|l| l.key().same_key(key)) {
+            if newest_only && last.as_ref().is_some_and(|l| l.key().same_key(key)) {
                 continue;
             }
             bytes += (key.key().len() + key.record().len()) as u64;
@@ -204,6 +232,15 @@ impl Shared {
             .sealed
             .last()
             .map(|memtable| memtable.start())
+    }
+
+    /// What a background task does after a failure: the next try.
+    pub(super) fn after_failure(&self) -> Step {
+        if self.options.hooks.has(Defect::NeverTryAgain) {
+            Step::Done
+        } else {
+            Step::Wait(self.options.retry_pause)
+        }
     }
 
     pub(super) fn reach(&self, point: Point) -> Result<(), EngineError> {

@@ -14,28 +14,58 @@ use std::sync::Arc;
 pub enum Defect {
     /// Rule 1: something is written into the tree's own memtable.
     WriteIntoTree,
+    /// Rule 1: a flush takes one of our Seqs for the tree.
+    FlushTakesSeq,
     /// Rule 2: the tree's counter starts again after opening.
     CounterFromStart,
-    /// Rule 3: tables are read through the tree, which takes its locks.
+    /// Rule 3: tables are read through the tree, which takes its locks and knows the newest only.
     ReadThroughTree,
+    /// Rule 3: tables are read at a number of the tree instead of whole.
+    ReadAtTreeNumber,
     /// Rule 4: a memtable is flushed before all of it is visible.
     FlushInvisible,
+    /// Rule 4: the newest sealed memtable is flushed first.
+    FlushNewestFirst,
+    /// Rule 4: a memtable is flushed although the log does not have all of it.
+    FlushBeforeLog,
+    /// Rule 4: a flush without data opens an ingestion.
+    IngestNothing,
+    /// Rule 4: all versions of a key are flushed.
+    FlushEveryVersion,
     /// Rule 4: the mark is written after the tables, in a step of its own.
     MarkAfterwards,
     /// Rule 4: deletes are left out of a flush.
     FlushWithoutDeletes,
     /// Rule 5: the view keeps the flushed memtable.
     KeepFlushed,
+    /// Rule 5: replay begins at the first commit, whatever the mark says.
+    ForgetMark,
+    /// Rule 5: replayed records get new Seqs.
+    ReplayAtNewSeqs,
+    /// Rule 5: the log is cut above the mark.
+    ReleaseUnflushed,
     /// Rule 6: compaction keeps old versions.
     KeepTableVersions,
+    /// Rule 6: the view keeps the tables that a compaction has merged.
+    KeepMerged,
+    /// Rule 6: flushes and compactions share a thread.
+    OneThread,
+    /// Rule 6: several threads may flush at a time.
+    ManyFlushers,
     /// Rule 6: old versions of the tree are never let go.
     NoMaintenance,
+    /// Rule 7: keys go to the tree unchecked.
+    UncheckedKeys,
+    /// Rule 8: what failed in the background is not tried again.
+    NeverTryAgain,
     /// Rule 8: a memtable is dropped although its flush failed.
     DropUnflushed,
     /// Rule 8: partial files are left where they are.
     KeepPartialFiles,
     /// Rule 8: partial files are removed before the manifest has been written again.
     RemovePartialAtOnce,
+    /// Rule 8: partial files are removed although somebody writes tables.
+    RemovePartialWhileWriting,
     /// Rule 9: records go to tables without their Seq.
     RecordsWithoutSeq,
     /// Rule 10: values are separated from keys.

@@ -66,13 +66,15 @@ impl Shared {
     /// tables now; otherwise a later call, or the next opening, does it. The flusher calls it from
     /// time to time.
     pub(super) fn remove_partial_files(&self) {
-        if self.options.hooks.has(Defect::KeepPartialFiles) {
+        let hooks = &self.options.hooks;
+        if hooks.has(Defect::KeepPartialFiles) {
             return;
         }
-        let Some(alone) = self.writers.try_write() else {
+        let alone = self.writers.try_write();
+        if alone.is_none() && !hooks.has(Defect::RemovePartialWhileWriting) {
             return;
-        };
-        let at_once = self.options.hooks.has(Defect::RemovePartialAtOnce);
+        }
+        let at_once = hooks.has(Defect::RemovePartialAtOnce);
         let Some(suspects) = self.partial.take(at_once) else {
             return;
         };

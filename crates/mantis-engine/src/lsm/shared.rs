@@ -81,7 +81,11 @@ impl Shared {
         manifest::remove_leftovers(dir)?;
         let store = TableStore::open(dir, &options)?;
         let tables = store.current()?;
-        let replay_from = store.replay_mark(&tables)?;
+        let replay_from = if options.hooks.has(Defect::ForgetMark) {
+            Seq::new(1)
+        } else {
+            store.replay_mark(&tables)?
+        };
         let active = Arc::new(Memtable::new(replay_from));
         let view = View {
             active: Arc::clone(&active),

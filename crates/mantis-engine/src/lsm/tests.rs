@@ -52,6 +52,44 @@ fn with_hooks(mut options: LsmOptions, defect: Option<Defect>, probe: Option<Pro
     options
 }
 
+/// Runs a check as it must hold, then with the defect, which it must notice.
+fn holds_and_notices(defect: Defect, check: impl Fn(LsmOptions) -> bool) {
+    holds_and_notices_each(&[defect], check);
+}
+
+/// Runs a check as it must hold, then with each defect, which it must notice.
+fn holds_and_notices_each(defects: &[Defect], check: impl Fn(LsmOptions) -> bool) {
+    assert!(check(by_hand()), "the line does not hold");
+    for defect in defects {
+        let noticed = !check(broken(*defect));
+        assert!(noticed, "the check does not notice {defect:?}");
+    }
+}
+
+/// How long to wait for something that a defect, if there is one, keeps from happening.
+fn patience(options: &LsmOptions) -> Duration {
+    if options.hooks.defect.is_some() {
+        SHORT
+    } else {
+        PATIENCE
+    }
+}
+
+/// Whether `happens` comes true within `patience`.
+fn comes_true(patience: Duration, mut happens: impl FnMut() -> bool) -> bool {
+    let env = Env::real();
+    let started = env.clock().monotonic();
+    loop {
+        if happens() {
+            return true;
+        }
+        if env.clock().monotonic() - started > patience {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// Fails at `point` as long as `fails` says so.
 fn failing_at(point: Point, fails: impl Fn() -> bool + Send + Sync + 'static) -> Probe {
     Arc::new(move |reached| {

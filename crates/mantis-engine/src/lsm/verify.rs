@@ -1,10 +1,12 @@
 //! Verifying and repairing the tables of a store that nobody has open.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use lsm_tree::Slice;
 use mantis_env::Env;
 use mantis_types::{RecordView, Seq};
+use tempfile::TempDir;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::ALL;
@@ -52,18 +54,19 @@ pub struct RepairReport {
 }
 
 /// Walks every table in `dir` and every block of it: the checksum of each whole file, each block and
-/// each record header. Nobody may have the engine open; as any opening, it removes files that no
-/// manifest names. Cost: reading everything twice.
+/// each record header. Nobody may have the engine open. Changes nothing: an opening would remove
+/// files that no manifest names. Cost: reading everything twice.
 ///
 /// # Errors
-/// `Corrupt` when the tables cannot even be opened; damages of single tables are in the report.
+/// `Corrupt` when the tables cannot even be opened; damages of single tables are in the report. `Io`.
 pub fn verify(dir: &Path) -> Result<VerifyReport, EngineError> {
     let mut report = VerifyReport::default();
     if !manifest::check(dir)? {
         report.replay_from = Seq::new(1);
         return Ok(report);
     }
-    let store = open(dir)?;
+    let mirror = mirror(dir).map_err(|error| EngineError::io("looking at the tables", error))?;
+    let store = open(mirror.path())?;
     let tables = store.current()?;
     for file in &tables.files {
         report.tables += 1;
@@ -91,6 +94,26 @@ pub fn verify(dir: &Path) -> Result<VerifyReport, EngineError> {
         }
     }
     Ok(report)
+}
+
+/// A directory that goes with its handle, with the manifest of `dir` and links to its tables: what an
+/// opening removes there, it removes from nobody.
+fn mirror(dir: &Path) -> io::Result<TempDir> {
+    let dir = dir.canonicalize()?;
+    let mirror = tempfile::tempdir()?;
+    for entry in std::fs::read_dir(&dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), mirror.path().join(entry.file_name()))?;
+        }
+    }
+    let tables = mirror.path().join(manifest::TABLES);
+    std::fs::create_dir(&tables)?;
+    for entry in std::fs::read_dir(dir.join(manifest::TABLES))? {
+        let entry = entry?;
+        std::os::unix::fs::symlink(entry.path(), tables.join(entry.file_name()))?;
+    }
+    Ok(mirror)
 }
 
 fn open(dir: &Path) -> Result<TableStore, EngineError> {
@@ -178,15 +201,17 @@ pub fn repair(env: &Env, dir: &Path) -> Result<RepairReport, EngineError> {
     let failed = |error| EngineError::io("rebuilding tables", error);
     for path in [&rebuilt, &aside] {
         if fs.exists(path).map_err(failed)? {
-            let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+            let source = io::Error::from(io::ErrorKind::AlreadyExists);
             return Err(EngineError::Io {
                 action: "rebuilding tables",
                 source,
             });
         }
     }
+    // The old tables are kept as they are: an opening in place would remove some.
+    let mirror = mirror(dir).map_err(failed)?;
     fs.create_dir(&rebuilt).map_err(failed)?;
-    let copied = open(dir).and_then(|from| copy_readable(&from, &open(&rebuilt)?));
+    let copied = open(mirror.path()).and_then(|from| copy_readable(&from, &open(&rebuilt)?));
     let mut report = match copied {
         Ok(report) => report,
         Err(error) => {

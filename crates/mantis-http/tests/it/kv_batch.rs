@@ -72,6 +72,13 @@ fn a_failing_operation_is_207_alone_and_undone_when_atomic() {
     assert_eq!(undone.failure(), (409, "wrong_type".into()));
     assert_eq!(undone.json()["details"]["index"], 1);
     assert_eq!(client.get("/api/v1/kv/b").status, 404);
+    // Two of the operations are in order; the one that is not says what is wrong with it.
+    let over = r#"{"atomic":true,"operations":[{"op":"set","key":"n","value":"9223372036854775807"},
+        {"op":"get","key":"n"},{"op":"increment","key":"n","by":1}]}"#;
+    let over = client.post_json("/api/v1/kv", over);
+    assert_eq!(over.failure(), (400, "invalid_value".into()));
+    assert_eq!(over.json()["details"]["index"], 2);
+    assert_eq!(client.get("/api/v1/kv/n").status, 404);
     let partly = client.post_json("/api/v1/kv", &body(false));
     assert_eq!(partly.status, 207);
     let results = partly.data()["results"].clone();

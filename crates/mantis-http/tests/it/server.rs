@@ -29,7 +29,7 @@ pub(crate) struct TestServer {
     runtime: Option<Runtime>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<bool>>,
-    _dir: Option<tempfile::TempDir>,
+    dir: Option<tempfile::TempDir>,
 }
 
 /// How to start it.
@@ -104,7 +104,7 @@ impl Setup {
             runtime: Some(runtime),
             stop: Some(stop),
             running: Some(running),
-            _dir: dir,
+            dir,
         }
     }
 }
@@ -122,6 +122,16 @@ impl TestServer {
     /// A caller with the admin token.
     pub(crate) fn admin(&self) -> Client {
         Client::new(self.address).with("Authorization", ADMIN)
+    }
+
+    /// Bytes of the log's files that hold commits.
+    pub(crate) fn live_log_bytes(&self) -> u64 {
+        let log = self.dir.as_ref().unwrap().path().join("store/store/log");
+        let files = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap());
+        files
+            .filter(|file| file.path().extension().is_some_and(|end| end == "seg"))
+            .map(|file| file.metadata().unwrap().len())
+            .sum()
     }
 
     /// Begins the shutdown.

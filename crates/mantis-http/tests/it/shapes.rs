@@ -186,6 +186,27 @@ fn health_shows_internals_to_callers_only() {
 }
 
 #[test]
+fn looking_at_the_health_counts_as_no_read() {
+    let server = Setup::on_disk().start();
+    let client = server.client();
+    client.put_json("/api/v1/kv/a", r#"{"value":1}"#).data();
+    server.database.flush().unwrap();
+    let reads = || {
+        let kv = server.database.status().kv;
+        (kv.reads, kv.hits, kv.misses)
+    };
+    for path in ["/health", "/health/live", "/health/ready"] {
+        assert_eq!(client.get(path).data()["status"], "healthy");
+    }
+    assert_eq!(server.admin().get("/api/health").status, 200);
+    assert_eq!(reads(), (0, 0, 0));
+    // The control: a read counts.
+    client.get("/api/v1/kv/a").data();
+    assert_eq!(client.get("/api/v1/kv/none").status, 404);
+    assert_eq!(reads(), (2, 1, 1));
+}
+
+#[test]
 fn a_closed_store_is_unhealthy_and_refuses_writes() {
     let server = Setup::on_disk().start();
     server.database.close().unwrap();

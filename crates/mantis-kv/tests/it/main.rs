@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod behaviour;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod large;
 #[cfg(test)]
 mod lists;

@@ -83,6 +83,31 @@ fn a_half_made_store_is_made_anew() {
     assert!(!dir.path().join("store.new").exists());
 }
 
+/// Half a checkpoint should have held something: it is no new, empty store.
+#[test]
+fn an_interrupted_checkpoint_is_refused_and_can_be_made_again() {
+    let (dir, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let db = open(dir.path()).unwrap();
+    put(&db, "k", "v", Durability::Sync);
+    let target = copies.path().join("copy");
+    let begun = mantis_session::StoreDir::prepare(db.env(), &target).unwrap();
+    drop(begun);
+    let refused = open(&target).unwrap_err();
+    let SessionError::NotAStore { what } = &refused else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        what.contains("checkpoint into it was interrupted"),
+        "{what}"
+    );
+    assert!(!target.join("store").exists(), "nothing is made up");
+    db.checkpoint(&target).unwrap();
+    let copy = open(&target).unwrap();
+    assert_eq!(get(&copy, "k").unwrap(), "v");
+    // The control: a directory without a half-made checkpoint is a new store.
+    assert_eq!(get(&open(&copies.path().join("new")).unwrap(), "k"), None);
+}
+
 #[test]
 fn a_store_of_another_format_or_with_missing_parts_is_refused() {
     let dir = tempfile::tempdir().unwrap();

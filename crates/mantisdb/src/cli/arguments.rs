@@ -23,7 +23,7 @@ Every setting can stand in mantisdb.yaml, in the environment (MANTIS_PORT=9000) 
 command line; `mantisdb config show` says which value is in force and where it comes from.
 Exit codes: 0 done, 1 failed, 2 wrong command line, 78 wrong configuration.";
 
-/// A multi-model database in one program: keys and values over HTTP, durable by default.
+/// A database in one program: keys and values over HTTP, durable by default.
 #[derive(Debug, Parser)]
 #[command(
     name = "mantisdb",
@@ -168,9 +168,8 @@ Examples:
   mantisdb export - --prefix user: | gzip > users.jsonl.gz";
 
 const CHECK_HELP: &str = "\
-Reads the whole commit log and all tables. It changes nothing but removes, as any opening does,
-files that an unfinished write has left behind. Exit code 1 when something is damaged; each finding
-names the file and the place.
+Reads the whole commit log and all tables, and changes nothing. Exit code 1 when something is
+damaged; each finding names the file and the place.
 
 Example:
   mantisdb check ./data";
@@ -602,8 +601,8 @@ pub(crate) struct RepairArgs {
 /// Arguments of `bench`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BenchArgs {
-    /// How hard
-    #[arg(long, value_enum, default_value_t)]
+    /// How hard; also --benchmark-stress
+    #[arg(long, alias = "benchmark-stress", value_enum, default_value_t)]
     pub(crate) stress: Stress,
     /// Directory of the store [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR")]

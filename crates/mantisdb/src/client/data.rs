@@ -66,7 +66,7 @@ pub(crate) fn get(arguments: &GetArgs, out: &mut dyn Write) -> Outcome {
 pub(crate) fn inspect(arguments: &InspectArgs, out: &mut dyn Write) -> Outcome {
     let connection = Connection::new(&arguments.server)?;
     let key = arguments.key.bytes()?;
-    let (data, value) = whole(&connection, &key)?;
+    let (data, value) = listed(&connection, &key)?;
     if arguments.server.output == OutputFormat::Json {
         let mut whole = shown(data, &value);
         whole["size_bytes"] = json!(value.len());
@@ -90,20 +90,50 @@ pub(crate) fn inspect(arguments: &InspectArgs, out: &mut dyn Write) -> Outcome {
         ["content type".to_owned(), text("content_type")],
         ["version".to_owned(), text("version")],
         ["lives".to_owned(), left],
+        ["tags".to_owned(), tags_of(&data)],
         ["value".to_owned(), preview(&value)],
     ];
     Ok(write_rows(out, None, &rows)?)
+}
+
+/// The key as a list with values shows it, which says more than the value's own answer; and the
+/// value in it.
+fn listed(connection: &Connection, key: &[u8]) -> anyhow::Result<(Value, Vec<u8>)> {
+    let wanted = query_value(key);
+    let path = format!("/api/v1/kv?prefix={wanted}&limit=1&total=false&values=true&format=base64");
+    let page = connection.ask(Ask::new(Method::GET, &path))?.data()?;
+    // The shortest key with this prefix comes first.
+    let found = page
+        .get(0)
+        .filter(|item| bytes_of(&item["key"]).as_deref() == Some(key));
+    let item = found.cloned().context("there is no such key")?;
+    let value = value_in(&item)?;
+    Ok((item, value))
+}
+
+fn tags_of(data: &Value) -> String {
+    let tags = data["tags"].as_array().into_iter().flatten();
+    let tags: Vec<&str> = tags.filter_map(Value::as_str).collect();
+    if tags.is_empty() {
+        "-".to_owned()
+    } else {
+        printable(tags.join(", ").as_bytes())
+    }
 }
 
 /// The envelope's data, and the value in it.
 fn whole(connection: &Connection, key: &[u8]) -> anyhow::Result<(Value, Vec<u8>)> {
     let path = format!("{}?format=base64", path_of_key(key));
     let data = present(connection.ask(Ask::new(Method::GET, &path)))?.data()?;
+    let value = value_in(&data)?;
+    Ok((data, value))
+}
+
+fn value_in(data: &Value) -> anyhow::Result<Vec<u8>> {
     let value = data["value"]
         .as_str()
         .and_then(|text| BASE64.decode(text).ok());
-    let value = value.context("the server's answer holds no value in base64")?;
-    Ok((data, value))
+    value.context("the server's answer holds no value in base64")
 }
 
 /// The data with key and value as every output of ours shows bytes.

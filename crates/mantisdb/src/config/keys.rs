@@ -185,13 +185,13 @@ settings! {
     limits: LimitSettings {
         /// longest key in bytes
         key_bytes_max: usize = "32768", Restart;
-        /// largest value; at most half of database.buffer_size
+        /// largest value; at most half of database.buffer_size, which it follows when that is small
         max_value_size: Bytes = "32MB", Restart;
         /// values above this are stored in pieces of this size
         chunk_bytes: Bytes = "256KB", Restart;
         /// most operations in a batch
         batch_ops_max: usize = "10000", Restart;
-        /// most bytes of one commit
+        /// most bytes of one commit; at most three quarters of database.buffer_size, as above
         batch_bytes_max: Bytes = "40MB", Restart;
         /// keys on a page of a list that asks for no number
         list_limit_default: usize = "100", Restart;

@@ -125,6 +125,7 @@ fn load_layers(
     for (path, flag, value) in &inputs.flags {
         reader.give(path, value, Source::Flag((*flag).to_owned()), &mut values);
     }
+    rules::follow_buffer(&mut values);
     let Reader {
         mut problems,
         mut warnings,

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use mantis_http::{Anonymous, Credentials, check_exposure};
 use mantis_types::{Durability, Limits};
 
-use super::keys::{SecuritySettings, ServerSettings, Settings};
+use super::keys::{self, SecuritySettings, ServerSettings, Settings};
 use super::layers::Problem;
-use super::setting::{AnonymousRole, LogOutput, Profile};
+use super::setting::{AnonymousRole, Bytes, LogOutput, Profile};
+use super::values::{Source, Values};
 
 /// Shortest admin token in production, and the fewest different characters in it.
 const TOKEN_LEN_MIN: usize = 16;
@@ -109,6 +110,28 @@ pub(crate) fn store_limits(settings: &Settings) -> Limits {
         tags_max: limits.tags_max,
         tag_bytes_max: limits.tag_bytes_max,
         ttl_seconds_max: limits.ttl_seconds_max,
+    }
+}
+
+/// A small buffer takes smaller values and commits: limits that nobody has set follow it, as with
+/// [`DatabaseOptions::sized`](mantis_session::DatabaseOptions::sized). What somebody has set is
+/// refused by name instead.
+pub(crate) fn follow_buffer(values: &mut Values) {
+    const BUFFER: &str = "database.buffer_size";
+    let Ok(Bytes(buffer)) = values.parse(BUFFER) else {
+        return;
+    };
+    for (path, largest) in [
+        ("limits.max_value_size", buffer / 2),
+        ("limits.batch_bytes_max", buffer / 4 * 3),
+    ] {
+        let too_large = values.parse::<Bytes>(path).is_ok_and(|now| now.0 > largest);
+        if let Some(key) = keys::key(path)
+            && too_large
+            && *values.source(path) == Source::BuiltIn
+        {
+            values.set(key, Bytes(largest).text(), Source::Follows(BUFFER));
+        }
     }
 }
 

@@ -109,6 +109,20 @@ impl Setting for Port {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Bytes(pub(crate) u64);
 
+impl Bytes {
+    /// The shortest text that is read as this.
+    pub(crate) fn text(self) -> String {
+        let units = [(1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")];
+        let unit = units
+            .iter()
+            .find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit));
+        match unit {
+            Some((unit, name)) => format!("{}{name}", self.0 / unit),
+            None => self.0.to_string(),
+        }
+    }
+}
+
 impl Setting for Bytes {
     const FORM: &'static str = "a size such as 256MB, 4GiB or a number of bytes (1MB = 1048576)";
 

@@ -222,6 +222,44 @@ fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn limits_that_nobody_has_set_follow_a_small_buffer() {
+    let flags = [("database.buffer_size", "--buffer-size", "8MB")];
+    let loaded = load(&inputs(&[], &flags)).unwrap();
+    let limits = &loaded.settings.limits;
+    assert_eq!(
+        (limits.max_value_size.0, limits.batch_bytes_max.0),
+        (4 << 20, 6 << 20)
+    );
+    let follows = Source::Follows("database.buffer_size");
+    assert_eq!(*loaded.values.source("limits.max_value_size"), follows);
+    assert_eq!(loaded.values.text("limits.max_value_size"), "4MB");
+    // The control: the default buffer leaves the built-in limits alone.
+    let built_in = load(&inputs(&[], &[])).unwrap();
+    let source = built_in.values.source("limits.max_value_size");
+    assert_eq!(
+        (built_in.values.text("limits.max_value_size"), source),
+        ("32MB", &Source::BuiltIn)
+    );
+    // What somebody has set is not changed, but refused by its name.
+    refused(
+        "database:\n  buffer_size: 8MB\nlimits:\n  max_value_size: 5MB\n",
+        &[],
+        "limits.max_value_size must be at most half of database.buffer_size",
+    );
+    let set = "database:\n  buffer_size: 8MB\nlimits:\n  max_value_size: 3MB\n";
+    assert_eq!(
+        load_file(set, &[])
+            .unwrap()
+            .settings
+            .limits
+            .max_value_size
+            .0,
+        3 << 20
+    );
+    refused("database:\n  buffer_size: 512KB\n", &[], "at least 1MB");
+}
+
+#[test]
 fn secrets_come_from_files_and_are_never_shown() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");

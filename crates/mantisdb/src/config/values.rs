@@ -12,6 +12,8 @@ use super::setting::{Profile, Setting};
 pub(crate) enum Source {
     /// Built into the program.
     BuiltIn,
+    /// Built into the program, and smaller than there because another setting is small.
+    Follows(&'static str),
     /// The profile says so.
     Profile(Profile),
     /// The configuration file.
@@ -38,6 +40,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => f.write_str("built-in"),
+            Self::Follows(other) => write!(f, "follows {other}"),
             Self::Profile(profile) => write!(f, "profile {}", profile.as_str()),
             Self::File(path) => write!(f, "file {}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),

@@ -2,6 +2,18 @@
 
 use crate::program::Place;
 
+/// The flag of the server and that of the verb mean the same load; a wrong word shows that it is
+/// read.
+#[test]
+fn the_verb_takes_the_longer_name_of_its_flag() {
+    let place = Place::new();
+    let light = place.run(&["bench", "--benchmark-stress=light", "-o", "json"]);
+    let figures: serde_json::Value = serde_json::from_str(light.ok()).unwrap();
+    assert_eq!(figures["stress"], "light", "{figures}");
+    let wrong = place.run(&["bench", "--benchmark-stress=hevy"]);
+    assert!(wrong.refused(2).contains("heavy"), "{wrong:?}");
+}
+
 #[test]
 fn benchmark_only_measures_a_directory_of_its_own_and_ends() {
     let place = Place::new();

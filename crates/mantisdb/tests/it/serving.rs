@@ -37,6 +37,27 @@ fn signals_end_it_cleanly() {
 }
 
 #[test]
+fn a_small_buffer_serves_smaller_values() {
+    for (size, largest) in [("1MB", 512 << 10), ("16MB", 8 << 20)] {
+        let place = Place::new();
+        let flag = format!("--buffer-size={size}");
+        let server = place.serve_with(&[flag.as_str()], &[]);
+        let put = |bytes: usize| {
+            place.write("value", vec![b'v'; bytes]);
+            server.client(&place, &["put", "kv", "k", "--file", "value"])
+        };
+        put(largest).ok();
+        let refused = put(largest + 1);
+        assert!(
+            refused.refused(1).contains("limits.max_value_size"),
+            "{refused:?}"
+        );
+        let kept = server.client(&place, &["get", "kv", "k"]).out;
+        assert_eq!(kept.len(), largest);
+    }
+}
+
+#[test]
 fn a_second_process_is_told_who_has_the_directory() {
     let place = Place::new();
     let server = place.serve();

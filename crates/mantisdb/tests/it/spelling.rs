@@ -129,6 +129,39 @@ fn help_shows_examples_for_every_verb_that_has_arguments() {
 }
 
 #[test]
+fn help_promises_no_model_that_is_not_built() {
+    let place = Place::new();
+    let whole = place.run(&["--help"]);
+    let verbs = whole.ok().lines().skip_while(|line| *line != "Commands:");
+    let verbs = verbs.skip(1).take_while(|line| !line.is_empty());
+    let verbs: Vec<_> = verbs
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(
+        verbs.contains(&"list") && verbs.contains(&"bench"),
+        "{verbs:?}"
+    );
+    let mut texts = vec![whole.ok().to_owned()];
+    texts.extend(
+        verbs
+            .iter()
+            .filter(|verb| **verb != "help")
+            .map(|verb| place.run(&[verb, "--help"]).ok().to_owned()),
+    );
+    for model in [
+        "multi-model",
+        "SQL",
+        "Redis",
+        "documents",
+        "columnar",
+        "PostgreSQL",
+    ] {
+        let promising = texts.iter().find(|text| text.contains(model));
+        assert_eq!(promising, None, "{model}");
+    }
+}
+
+#[test]
 fn completions_name_the_verbs() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish"] {

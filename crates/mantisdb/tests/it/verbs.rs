@@ -62,6 +62,30 @@ fn json_is_checked_and_stored_digit_by_digit() {
 }
 
 #[test]
+fn inspect_shows_the_tags_of_that_very_key() {
+    let place = Place::new();
+    let server = place.serve();
+    let run = |arguments: &[&str]| server.client(&place, arguments);
+    run(&["put", "kv", "k", "v", "--tag", "a", "--tag", "b"]).ok();
+    run(&["put", "kv", "k2", "v", "--tag", "c"]).ok();
+    let row = |key: &str| {
+        let shown = run(&["inspect", "kv", key]);
+        let found = shown.ok().lines().find(|line| line.starts_with("tags"));
+        let words = found.unwrap().split_whitespace().skip(1);
+        words.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((row("k"), row("k2")), ("a, b".into(), "c".into()));
+    run(&["put", "kv", "k", "v"]).ok();
+    assert_eq!(row("k"), "-");
+    let json = run(&["inspect", "kv", "k2", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(json.ok()).unwrap();
+    assert_eq!(json["tags"], serde_json::json!(["c"]));
+    run(&["delete", "kv", "k", "--force"]).ok();
+    let longer_only = run(&["inspect", "kv", "k"]);
+    assert!(longer_only.refused(1).contains("no such key"));
+}
+
+#[test]
 fn absent_keys_are_failures_with_a_sentence() {
     let place = Place::new();
     let server = place.serve();

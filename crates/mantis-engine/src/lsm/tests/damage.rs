@@ -256,3 +256,30 @@ fn repair_takes_over_what_can_be_read_and_says_what_is_lost() {
         "they are never overwritten: {again:?}"
     );
 }
+
+/// As an opening would, which removes them: `opening_removes_files_that_no_manifest_names`.
+#[test]
+fn verify_changes_nothing_and_repair_keeps_all_of_the_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("tables");
+    store(&dir);
+    for stray in ["tables/4711", "v4711", ".tmpAbCdEf"] {
+        std::fs::write(dir.join(stray), b"stray").unwrap();
+    }
+    let contents = |dir: &Path| {
+        let files = files_below(dir).into_iter();
+        let named = files.map(|path| {
+            let bytes = std::fs::read(&path).unwrap();
+            (path.strip_prefix(dir).unwrap().to_owned(), bytes)
+        });
+        named.collect::<Vec<_>>()
+    };
+    let before = contents(&dir);
+    assert!(verify(&dir).unwrap().damages.is_empty());
+    assert!(contents(&dir) == before, "verify has changed something");
+    let kept = repair(&Env::real(), &dir).unwrap().kept_aside;
+    assert!(
+        contents(&kept) == before,
+        "repair has changed the old tables"
+    );
+}

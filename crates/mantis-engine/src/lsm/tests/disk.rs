@@ -87,26 +87,93 @@ fn line_8_files_that_the_disks_manifest_may_name_stay() {
 
 #[test]
 fn line_8_partial_files_stay_while_a_compaction_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    let failures = Arc::new(AtomicU64::new(1));
-    let left = Arc::clone(&failures);
-    let probe = failing_at(Point::FlushWritten, move || {
+    holds_and_notices(Defect::RemovePartialWhileWriting, |options| {
+        let dir = tempfile::tempdir().unwrap();
+        let probe = failing_at(Point::FlushWritten, once());
+        let defect = options.hooks.defect;
+        let mut db = Db::open(dir.path(), with_hooks(options, defect, Some(probe)));
+        db.put("key", "value");
+        db.engine.flush().unwrap_err();
+        let compaction = db.shared().writers.read();
+        db.flush();
+        // Somebody writes tables: nothing is removed.
+        let stay = table_files(dir.path()) == 2;
+        drop(compaction);
+        db.engine.compact().unwrap();
+        assert_eq!(table_files(dir.path()), 1);
+        stay
+    });
+}
+
+/// True the first time it is asked.
+fn once() -> impl Fn() -> bool + Send + Sync + 'static {
+    let left = AtomicU64::new(1);
+    move || {
         left.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1))
             .is_ok()
-    });
-    let mut db = Db::open(dir.path(), with_hooks(by_hand(), None, Some(probe)));
-    db.put("key", "value");
-    db.engine.flush().unwrap_err();
-    let compaction = db.shared().writers.read();
-    db.flush();
-    assert_eq!(
-        table_files(dir.path()),
-        2,
-        "somebody writes tables: nothing is removed"
-    );
-    drop(compaction);
-    db.engine.compact().unwrap();
-    assert_eq!(table_files(dir.path()), 1);
+    }
+}
+
+/// The background tasks try again by themselves, without a new reason to.
+#[test]
+fn line_8_what_failed_in_the_background_is_tried_again() {
+    for point in [Point::FlushWritten, Point::CompactBegun] {
+        holds_and_notices(Defect::NeverTryAgain, |options| {
+            let dir = tempfile::tempdir().unwrap();
+            let again = patience(&options);
+            let options = LsmOptions {
+                retry_pause: Duration::from_millis(10),
+                background: true,
+                ..options
+            };
+            let tries = Arc::new(AtomicU64::new(0));
+            let count = Arc::clone(&tries);
+            let first = move || count.fetch_add(1, SeqCst) == 0;
+            let hooks = (options.hooks.defect, Some(failing_at(point, first)));
+            let mut db = Db::open(dir.path(), with_hooks(options, hooks.0, hooks.1));
+            db.put("key", "value");
+            db.shared().seal_for_flush();
+            assert!(comes_true(PATIENCE, || tries.load(SeqCst) > 0), "{point:?}");
+            comes_true(again, || tries.load(SeqCst) > 1)
+        });
+    }
+}
+
+/// A compaction that fails half way leaves files as a flush does: here it meets a damaged table.
+#[test]
+fn line_8_partial_files_of_a_compaction_go_after_the_next_good_flush() {
+    for defect in [None, Some(Defect::KeepPartialFiles)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut db = Db::open(dir.path(), with_hooks(by_hand(), defect, None));
+        for round in 0..2 {
+            for n in 0..2000_u32 {
+                db.put(&format!("{n:05}"), &format!("{round} {}", "v".repeat(100)));
+            }
+            db.flush();
+        }
+        spoil_the_middle(&newest_table(dir.path()));
+        db.engine.compact().unwrap_err();
+        assert_eq!(table_files(dir.path()), 3, "the tree leaves its own");
+        db.put("key", "value");
+        db.flush();
+        let left = if defect.is_none() { 3 } else { 4 };
+        assert_eq!(table_files(dir.path()), left, "{defect:?}");
+    }
+}
+
+fn newest_table(dir: &Path) -> PathBuf {
+    let names = std::fs::read_dir(dir.join("tables"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u64>().ok();
+    names.max_by_key(number).unwrap()
+}
+
+fn spoil_the_middle(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 64].fill(0xa5);
+    std::fs::write(path, bytes).unwrap();
 }
 
 #[test]

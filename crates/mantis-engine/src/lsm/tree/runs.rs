@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lsm_tree::table::filter::standard_bloom::Builder as BloomBuilder;
 use lsm_tree::{InternalValue, Slice, Table};
 
-use super::{EVERYTHING, damage};
+use super::damage;
 use crate::view::TableRows;
 use crate::{Direction, EngineError};
 
@@ -18,28 +18,35 @@ type Range = (Bound<Slice>, Bound<Slice>);
 type TableItem = lsm_tree::Result<InternalValue>;
 
 /// The runs of one table set, newest first; the tables of a run ascend and do not overlap.
-pub(super) struct Runs(Arc<[Vec<Table>]>);
+pub(super) struct Runs {
+    runs: Arc<[Vec<Table>]>,
+    /// The tree's number at which they are read: everything, in all but a test.
+    newest: u64,
+}
 
 impl Runs {
-    pub(super) fn new(runs: Vec<Vec<Table>>) -> Self {
-        Self(runs.into())
+    pub(super) fn new(runs: Vec<Vec<Table>>, newest: u64) -> Self {
+        Self {
+            runs: runs.into(),
+            newest,
+        }
     }
 
     pub(super) fn ids(&self) -> Vec<Vec<u64>> {
         let ids = |run: &Vec<Table>| run.iter().map(|table| table.id()).collect();
-        self.0.iter().map(ids).collect()
+        self.runs.iter().map(ids).collect()
     }
 
     /// The newest record of `key`; `None` when there is none or it is deleted.
     pub(super) fn get(&self, key: &[u8]) -> lsm_tree::Result<Option<Slice>> {
         let hash = BloomBuilder::get_hash(key);
-        for run in &*self.0 {
+        for run in &*self.runs {
             let at = run.partition_point(|table| **table.metadata.key_range.max() < *key);
             let Some(table) = run.get(at) else { continue };
             if **table.metadata.key_range.min() > *key {
                 continue;
             }
-            if let Some(found) = table.get(key, EVERYTHING, hash)? {
+            if let Some(found) = table.get(key, self.newest, hash)? {
                 return Ok((!found.is_tombstone()).then_some(found.value));
             }
         }
@@ -48,7 +55,7 @@ impl Runs {
 
     /// The records of a range, deletes left out.
     pub(super) fn rows(&self, range: Range, direction: Direction) -> TableRows {
-        let runs = self.0.iter();
+        let runs = self.runs.iter();
         let readers = runs.filter_map(|run| RunReader::new(run, &range, direction));
         let mut readers: Vec<RunReader> = readers.collect();
         match readers.pop() {
