@@ -8,8 +8,10 @@
 //! instructions.
 #![expect(clippy::print_stdout, reason = "measuring programs print their tables")]
 
+pub mod churn;
 pub mod measure;
 pub mod peers;
+pub mod reopen;
 
 mod keys;
 mod report;

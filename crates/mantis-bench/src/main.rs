@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mantis_bench::peers;
+use mantis_bench::{churn, peers, reopen};
 
 /// The same allocator for every store that is measured.
+#[cfg(not(feature = "system_allocator"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -24,6 +25,13 @@ struct Cli {
 enum Command {
     /// The storage engine beside a bare skiplist, fjall and RocksDB
     Peers(peers::Options),
+    /// A store that is written, read and emptied for minutes: throughput and memory by the minute
+    Churn(churn::Options),
+    /// Opening after a kill, beside reading the log and inserting it again
+    Reopen(reopen::Options),
+    /// The process of `reopen` that is killed
+    #[command(hide = true)]
+    ReopenChild(reopen::ChildOptions),
     /// One store of `peers --only large`, in a process of its own
     #[command(hide = true)]
     LargeChild(peers::ChildOptions),
@@ -32,6 +40,9 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Peers(options) => peers::run(&options),
+        Command::Churn(options) => churn::run(&options),
+        Command::Reopen(options) => reopen::run(&options),
+        Command::ReopenChild(options) => reopen::run_child(&options),
         Command::LargeChild(options) => peers::run_child(&options),
     }
 }

@@ -17,6 +17,8 @@ use mantis_types::Durability;
 
 use crate::keys::Key;
 
+pub(crate) use mantis::Mantis;
+
 /// What is measured. One put is one commit, of the class that the store was opened with.
 pub(crate) trait Store: Send + Sync {
     fn put(&self, key: &Key, value: &[u8]) -> Result<()>;
@@ -97,7 +99,7 @@ impl Contender {
     pub(crate) fn open(self, dir: &Path, memory: &Memory) -> Result<Box<dyn Store>> {
         Ok(match self {
             Self::SkipMap => Box::new(bare::Bare::default()),
-            Self::Mantis(durability) => Box::new(mantis::Mantis::open(dir, memory, durability)?),
+            Self::Mantis(durability) => Box::new(Mantis::open(dir, memory, durability)?),
             Self::Plain => Box::new(plain::Plain::open(dir, memory)?),
             Self::Fjall(sync) => Box::new(fjall_store::Fjall::open(dir, memory, sync)?),
             Self::RawDisk => Box::new(disk::RawDisk::open(dir)?),

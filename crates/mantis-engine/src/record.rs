@@ -10,6 +10,7 @@ use mantis_types::{RecordView, Seq};
 
 use crate::EngineError;
 use crate::memtable::Body;
+use crate::row_cache::Row;
 
 /// A record as the engine holds it: header and payload. Cloning shares the bytes.
 #[derive(Clone)]
@@ -17,11 +18,12 @@ pub struct Record {
     bytes: Shared,
 }
 
-/// Bytes where they stand: in a block of a table, or in a version of a memtable.
+/// Bytes where they stand: in a block of a table, in a version of a memtable, in the row cache.
 #[derive(Clone)]
 enum Shared {
     Slice(Slice),
     Version(Body),
+    Row(Row),
 }
 
 impl Record {
@@ -33,6 +35,13 @@ impl Record {
     /// Takes a version of a memtable whose header has not been looked at yet.
     pub(crate) fn of_version(body: Body) -> Result<Self, EngineError> {
         Self::checked(Shared::Version(body))
+    }
+
+    /// Takes what the row cache keeps: it was a record before.
+    pub(crate) const fn of_row(row: Row) -> Self {
+        Self {
+            bytes: Shared::Row(row),
+        }
     }
 
     fn checked(bytes: Shared) -> Result<Self, EngineError> {
@@ -70,6 +79,7 @@ impl Record {
         match &self.bytes {
             Shared::Slice(slice) => slice,
             Shared::Version(body) => body.record(),
+            Shared::Row(row) => row.record(),
         }
     }
 
@@ -78,13 +88,6 @@ impl Record {
     pub fn payload_bytes(&self) -> Bytes {
         let header_len = self.as_bytes().len() - self.view().payload().len();
         Bytes::from_owner(self.clone()).slice(header_len..)
-    }
-
-    /// The same record in memory of its own: a record out of a table holds its whole block.
-    pub(crate) fn detached(&self) -> Self {
-        Self {
-            bytes: Shared::Slice(Slice::from(self.as_bytes())),
-        }
     }
 }
 
@@ -113,19 +116,26 @@ impl fmt::Debug for Record {
 /// An encoded key as the engine holds it. Cloning shares the bytes.
 #[derive(Clone)]
 pub struct Key {
-    bytes: Shared,
+    bytes: Name,
+}
+
+/// A key where it stands.
+#[derive(Clone)]
+enum Name {
+    Slice(Slice),
+    Version(Body),
 }
 
 impl Key {
     pub(crate) const fn new(bytes: Slice) -> Self {
         Self {
-            bytes: Shared::Slice(bytes),
+            bytes: Name::Slice(bytes),
         }
     }
 
     pub(crate) const fn of_version(body: Body) -> Self {
         Self {
-            bytes: Shared::Version(body),
+            bytes: Name::Version(body),
         }
     }
 
@@ -133,8 +143,8 @@ impl Key {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.bytes {
-            Shared::Slice(slice) => slice,
-            Shared::Version(body) => body.key(),
+            Name::Slice(slice) => slice,
+            Name::Version(body) => body.key(),
         }
     }
 }

@@ -4,19 +4,21 @@
 //! twice before it is published: it raises the stripe of its key to its Seq, then removes the key.
 //! A reader that fills the cache notes the stripe first, inserts its row as not yet valid, and
 //! validates it only if the stripe is still what it was. So a valid row has no newer write: such a
-//! write would have raised the stripe before the validation, or removed the row after it.
+//! write would have raised the stripe before the validation, or removed the row after it. While no
+//! row was ever kept, there is nothing to remove.
 //!
 //! A bulk load changes tables without such writes. It begins a new generation of the cache: rows of
 //! the old one go, and only views that hold the load's tables read and fill from then on.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use lsm_tree::Slice;
 use mantis_types::Seq;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
+use triomphe::ThinArc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::Record;
@@ -29,14 +31,41 @@ const ROW_BYTES: u64 = 200;
 /// Records above this share of the cache are not kept.
 const LARGEST_SHARE: u64 = 256;
 
-/// A record, and whether it has been found to be the newest.
-#[derive(Debug)]
-pub(crate) struct Row {
-    record: Record,
+/// A record, and whether it has been found to be the newest: one allocation, which readers share.
+#[derive(Clone)]
+pub(crate) struct Row(ThinArc<RowHeader, u8>);
+
+struct RowHeader {
     valid: AtomicBool,
+    seq: Seq,
 }
 
-type Rows = Cache<Slice, Arc<Row>, RowWeight, KeyHash, DefaultLifecycle<Slice, Arc<Row>>>;
+impl Row {
+    /// Out of its block: a row must not hold four kilobytes of neighbours.
+    fn of(record: &Record) -> Self {
+        let header = RowHeader {
+            valid: AtomicBool::new(false),
+            seq: record.seq(),
+        };
+        Self(ThinArc::from_header_and_slice(header, record.as_bytes()))
+    }
+
+    fn header(&self) -> &RowHeader {
+        &self.0.header.header
+    }
+
+    pub(crate) fn record(&self) -> &[u8] {
+        &self.0.slice
+    }
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Row(seq {})", self.header().seq)
+    }
+}
+
+type Rows = Cache<Slice, Row, RowWeight, KeyHash, DefaultLifecycle<Slice, Row>>;
 
 /// Newest committed records by key.
 #[derive(Debug)]
@@ -44,6 +73,8 @@ pub(crate) struct RowCache {
     rows: Option<Rows>,
     /// Newest Seq written to any key of the stripe.
     stripes: Box<[AtomicU64]>,
+    /// Whether a row was ever kept: until then writes have nothing to remove.
+    used: AtomicBool,
     /// Bulk loads so far.
     loads: AtomicU64,
     seed: u64,
@@ -78,6 +109,7 @@ impl RowCache {
         Self {
             rows,
             stripes: (0..stripes).map(|_| AtomicU64::new(0)).collect(),
+            used: AtomicBool::new(false),
             loads: AtomicU64::new(0),
             seed,
             record_bytes_max: bytes / LARGEST_SHARE,
@@ -91,12 +123,13 @@ impl RowCache {
     #[inline]
     pub(crate) fn get(&self, loads: u64, seq: Seq, key: &[u8]) -> Option<Record> {
         let row = self.rows.as_ref()?.get(key)?;
-        let seen = row.valid.load(SeqCst) && row.record.seq() <= seq;
+        let header = row.header();
+        let seen = header.valid.load(SeqCst) && header.seq <= seq;
         if !seen || self.loads.load(SeqCst) != loads {
             return None;
         }
         self.hits.add(1);
-        Some(row.record.clone())
+        Some(Record::of_row(row))
     }
 
     /// To be called before the tables of a view with so many bulk loads are read for
@@ -117,16 +150,14 @@ impl RowCache {
         if noted.stripe > seq.get() || bytes > self.record_bytes_max {
             return;
         }
-        // Out of its block: a row must not hold four kilobytes of neighbours.
-        let row = Arc::new(Row {
-            record: record.detached(),
-            valid: AtomicBool::new(false),
-        });
-        rows.insert(Slice::from(key), Arc::clone(&row));
+        let row = Row::of(record);
+        // Before the row: a write that does not see this raises its stripe before we look at it.
+        self.used.store(true, SeqCst);
+        rows.insert(Slice::from(key), row.clone());
         if stripe.load(SeqCst) == noted.stripe && self.loads.load(SeqCst) == noted.loads {
-            row.valid.store(true, SeqCst);
+            row.header().valid.store(true, SeqCst);
         } else {
-            rows.remove_if(key, |kept| Arc::ptr_eq(kept, &row));
+            rows.remove_if(key, |kept| std::ptr::eq(kept.record(), row.record()));
         }
     }
 
@@ -135,7 +166,9 @@ impl RowCache {
     pub(crate) fn announce(&self, seq: Seq, key: &[u8]) {
         if let (Some(rows), Some(stripe)) = (&self.rows, self.stripe(key)) {
             stripe.fetch_max(seq.get(), SeqCst);
-            rows.remove(key);
+            if self.used.load(SeqCst) {
+                rows.remove(key);
+            }
         }
     }
 
@@ -164,9 +197,9 @@ impl RowCache {
 #[derive(Clone, Debug)]
 struct RowWeight;
 
-impl Weighter<Slice, Arc<Row>> for RowWeight {
-    fn weight(&self, key: &Slice, row: &Arc<Row>) -> u64 {
-        ROW_BYTES + (key.len() + row.record.as_bytes().len()) as u64
+impl Weighter<Slice, Row> for RowWeight {
+    fn weight(&self, key: &Slice, row: &Row) -> u64 {
+        ROW_BYTES + (key.len() + row.record().len()) as u64
     }
 }
 

@@ -20,13 +20,13 @@ use crate::keys::Key;
 use crate::measure::pause;
 
 /// A store whose puts are commits of one class.
-pub(super) struct Mantis {
+pub(crate) struct Mantis {
     store: Transactions,
     durability: Durability,
 }
 
 impl Mantis {
-    pub(super) fn open(dir: &Path, memory: &Memory, durability: Durability) -> Result<Self> {
+    pub(crate) fn open(dir: &Path, memory: &Memory, durability: Durability) -> Result<Self> {
         let env = Env::real();
         let options = LsmOptions::with_budget(memory.budget());
         let engine = Arc::new(LsmEngine::open(&env, &dir.join("tables"), options)?);
@@ -42,6 +42,14 @@ impl Mantis {
         Ok(Self { store, durability })
     }
 
+    /// Deletes a key, there or not.
+    pub(crate) fn delete(&self, key: &Key) -> Result<()> {
+        let key = encoded(key)?;
+        let mut batch = WriteBatchBuilder::with_capacity(64);
+        batch.delete(key.as_bytes())?;
+        self.commit_batch(&key, batch, self.durability)
+    }
+
     fn commit(&self, key: &Key, value: &[u8], durability: Durability) -> Result<()> {
         let key = encoded(key)?;
         let modified_ms = self.store.env().clock().now_ms();
@@ -50,6 +58,15 @@ impl Mantis {
             let record = RecordBuilder::new(ValueKind::Bytes).modified_ms(modified_ms);
             record.write(value, out)
         })?;
+        self.commit_batch(&key, batch, durability)
+    }
+
+    fn commit_batch(
+        &self,
+        key: &EncodedKey,
+        batch: WriteBatchBuilder,
+        durability: Durability,
+    ) -> Result<()> {
         self.store.admit(batch.len() as u64)?;
         let latched = self.store.latch(key.as_bytes());
         let pending = self.store.start(&latched, &batch.finish(), durability)?;

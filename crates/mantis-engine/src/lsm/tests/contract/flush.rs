@@ -125,7 +125,9 @@ fn line_4_the_mark_is_outside_of_all_ranges() {
     db.put("key", "value");
     db.flush();
     let tables = db.shared().store.current().unwrap();
-    let in_tables = tables.rows(ALL.0, ALL.1, Direction::Forward).map(|row| row.unwrap().0);
+    let in_tables = tables
+        .rows(ALL.0, ALL.1, Direction::Forward)
+        .map(|row| row.unwrap().0);
     assert_eq!(in_tables.count(), 2, "the key and the mark");
     for direction in [Direction::Forward, Direction::Backward] {
         let scan = db.engine.scan(&db.engine.snapshot(), ALL, direction);
