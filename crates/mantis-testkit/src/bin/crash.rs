@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use mantis_testkit::fuzz;
 use mantis_testkit::rig::campaign::{Campaign, Outcome, Report};
 use mantis_testkit::rig::child::Binary;
 use mantis_testkit::rig::reading::Reading;
@@ -70,6 +71,8 @@ enum Verb {
     /// A child that uses memory: the control of the memory cap
     #[command(hide = true)]
     Eater(EaterArgs),
+    /// Writes the well-formed inputs that fuzzing begins with, a directory for each target
+    FuzzSeeds(FuzzSeedsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -116,6 +119,25 @@ struct EaterArgs {
     dir: PathBuf,
     #[arg(long)]
     mb: usize,
+}
+
+#[derive(Debug, Args)]
+struct FuzzSeedsArgs {
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+impl FuzzSeedsArgs {
+    fn write(&self) -> anyhow::Result<()> {
+        for target in &fuzz::TARGETS {
+            let dir = self.dir.join(target.name);
+            std::fs::create_dir_all(&dir)?;
+            for (number, seed) in (target.seeds)().iter().enumerate() {
+                std::fs::write(dir.join(format!("seed-{number}")), seed)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn target(word: &str) -> Result<TargetKind, String> {
@@ -167,6 +189,7 @@ fn main() -> anyhow::Result<ExitCode> {
             let eaten = std::hint::black_box(vec![1_u8; mb << 20]);
             Line::Done(u64::try_from(eaten.len())?).say()?;
         }
+        Some(Verb::FuzzSeeds(args)) => args.write()?,
         None => return cli.parts.run(),
     }
     Ok(ExitCode::SUCCESS)
