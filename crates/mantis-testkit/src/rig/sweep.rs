@@ -14,7 +14,7 @@ use super::script::Script;
 use super::specimen::{PATIENCE, ReadBack, Specimen, Tally, read_back};
 use super::strace::{Calls, around, calls_of, injected};
 use super::target::TargetKind;
-use super::writing::{Part, checkpoint_dir};
+use super::writing::{AFTER_THE_END, Part, checkpoint_dir};
 use crate::dice::Dice;
 
 /// What a child does while it is swept.
@@ -121,6 +121,21 @@ impl Fault {
     }
 }
 
+/// How far a sweep goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// At most so many points, spread over activities and calls.
+    Points(usize),
+    /// Every point, and beyond the last one until no run is hit any more.
+    End,
+}
+
+/// A call is swept to its end when so many runs in a row, behind every point that was ever seen, are
+/// not hit. More than one: threads share the work differently in each run.
+const MISSES_TO_END: u64 = 3;
+/// Points that are tried behind the last one that was seen.
+const BEYOND_MAX: u64 = 300;
+
 /// A sweep over a target.
 #[derive(Clone, Debug)]
 pub struct Sweep {
@@ -134,8 +149,8 @@ pub struct Sweep {
     pub activities: Vec<Activity>,
     /// Only this call, if one is named.
     pub only: Option<&'static str>,
-    /// At most so many points; they are spread over activities and calls.
-    pub points_max: usize,
+    /// How far.
+    pub reach: Reach,
     /// Everything random follows from it.
     pub seed: u64,
 }
@@ -170,16 +185,51 @@ impl Sweep {
                     .collect(),
             );
         }
-        let points = self.choose(points, &mut tally);
-        for (number, point) in points.iter().enumerate() {
-            self.hit(
-                &dir.join(format!("point-{number}")),
-                &template,
-                point,
-                &mut tally,
-            )?;
+        if let Reach::Points(points_max) = self.reach {
+            let points = self.choose(points, points_max, &mut tally);
+            for (number, point) in points.iter().enumerate() {
+                let at = dir.join(format!("point-{number}"));
+                self.hit(&at, &template, point, &mut tally)?;
+            }
+            return Ok(tally);
+        }
+        for (activity, call, ordinals) in points.into_iter().flatten() {
+            let at = dir.join(format!("{}-{call}", activity.word()));
+            let point = |ordinal| Point {
+                activity,
+                call: call.clone(),
+                ordinal,
+            };
+            let mut hit = |ordinal: u64, tally: &mut Tally| {
+                let at = at.join(ordinal.to_string());
+                self.hit(&at, &template, &point(ordinal), tally)
+            };
+            self.sweep_to_end(&ordinals, &mut tally, &mut hit)?;
         }
         Ok(tally)
+    }
+
+    /// Every ordinal that was seen, then those behind it until none is reached any more.
+    fn sweep_to_end(
+        &self,
+        seen: &BTreeSet<u64>,
+        tally: &mut Tally,
+        hit: &mut dyn FnMut(u64, &mut Tally) -> Result<bool>,
+    ) -> Result<()> {
+        tally.count("calls swept", 1);
+        for &ordinal in seen {
+            hit(ordinal, tally)?;
+        }
+        let last = seen.last().copied().unwrap_or(0);
+        let mut misses = 0;
+        for ordinal in last + 1..=last + BEYOND_MAX {
+            misses = if hit(ordinal, tally)? { 0 } else { misses + 1 };
+            if misses == MISSES_TO_END {
+                tally.count("calls swept to their end", 1);
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn script(&self) -> Script {
@@ -247,6 +297,7 @@ impl Sweep {
     fn choose(
         &self,
         found: Vec<Vec<(Activity, String, BTreeSet<u64>)>>,
+        points_max: usize,
         tally: &mut Tally,
     ) -> Vec<Point> {
         let mut dice = Dice::at(self.seed, &[3]);
@@ -266,14 +317,21 @@ impl Sweep {
             groups.push(group);
         }
         let mut chosen = Vec::new();
-        while chosen.len() < self.points_max && groups.iter().any(|group| !group.is_empty()) {
+        while chosen.len() < points_max && groups.iter().any(|group| !group.is_empty()) {
             chosen.extend(groups.iter_mut().filter_map(Vec::pop));
         }
-        chosen.truncate(self.points_max);
+        chosen.truncate(points_max);
         chosen
     }
 
-    fn hit(&self, at: &Path, template: &Specimen, point: &Point, tally: &mut Tally) -> Result<()> {
+    /// One point; answers whether the run was hit.
+    fn hit(
+        &self,
+        at: &Path,
+        template: &Specimen,
+        point: &Point,
+        tally: &mut Tally,
+    ) -> Result<bool> {
         tally.rounds += 1;
         let mut specimen = self.specimen(at, template, point.activity)?;
         let log = at.join("trace");
@@ -304,7 +362,7 @@ impl Sweep {
         } else {
             tally.find(format!("the point was: {name}, in {}", at.display()));
         }
-        Ok(())
+        Ok(hit)
     }
 
     fn check_behaviour(&self, ended: &Ended<Heard>, hit: bool, point: &Point, tally: &mut Tally) {
@@ -322,6 +380,12 @@ impl Sweep {
                 }
                 if let Some((at, code, _)) = &heard.fatal {
                     tally.count(&format!("refused at {at}: {code}"), 1);
+                }
+                if self.fault == Fault::SyncError {
+                    let after = |text: &&String| text.contains(AFTER_THE_END);
+                    let after = heard.violations.iter().filter(after).count();
+                    let after = u64::try_from(after).unwrap_or(u64::MAX);
+                    tally.count("acks after a failed sync", after);
                 }
                 let noticed = refused > 0 || !heard.failed.is_empty() || heard.fatal.is_some();
                 // Commits are synced by `fdatasync`. An `fsync` is that of a table, which a flush in
