@@ -194,14 +194,8 @@ impl Campaign {
         let calibrated = nosum.total().silent > 0 && lenient.total().silent > 0;
         Ok(Report::new("flip", calibrated, store.findings.is_empty())
             .flips("store", &store)
-            .figures(
-                "control without checksums",
-                [("silent", nosum.total().silent)],
-            )
-            .figures(
-                "control that takes rot for a torn tail",
-                [("silent", lenient.total().silent)],
-            ))
+            .flipped_control("without checksums", &nosum)
+            .flipped_control("that takes rot for a torn tail", &lenient))
     }
 
     /// A full disk that grows.

@@ -50,11 +50,12 @@ impl LiveBytes {
         ranges.is_some_and(|ranges| ranges.iter().any(|range| range.contains(&offset)))
     }
 
-    /// A live byte: kinds of files are equally likely, then the bytes of a kind.
+    /// A live byte: first a kind of file, by its weight, then one of the kind's bytes.
     #[must_use]
     pub fn draw(
         &self,
         kind_of: impl Fn(&Path) -> String,
+        weight_of: impl Fn(&str) -> usize,
         dice: &mut Dice,
     ) -> Option<(PathBuf, u64)> {
         let mut kinds: BTreeMap<String, Vec<(&PathBuf, &Range<u64>)>> = BTreeMap::new();
@@ -62,10 +63,14 @@ impl LiveBytes {
             let all = ranges.iter().map(|range| (file, range));
             kinds.entry(kind_of(file)).or_default().extend(all);
         }
-        let ranges = kinds.values().nth(dice.index(kinds.len().max(1)))?;
+        let weighted = kinds
+            .iter()
+            .flat_map(|(kind, ranges)| std::iter::repeat_n(ranges, weight_of(kind)));
+        let weighted: Vec<_> = weighted.collect();
+        let ranges = weighted.get(dice.index(weighted.len().max(1)))?;
         let bytes = ranges.iter().map(|(_, range)| range.end - range.start);
         let mut place = dice.below(bytes.sum());
-        for (file, range) in ranges {
+        for (file, range) in *ranges {
             let len = range.end - range.start;
             if place < len {
                 return Some(((*file).clone(), range.start + place));
@@ -243,12 +248,15 @@ mod tests {
         let kind = |file: &Path| file.parent().unwrap().display().to_string();
         let (mut dice, mut by_kind) = (Dice::new(3), BTreeMap::new());
         for _ in 0..1000 {
-            let (file, offset) = live.draw(kind, &mut dice).unwrap();
+            let (file, offset) = live.draw(kind, |_| 1, &mut dice).unwrap();
             assert!(live.holds(&file, offset), "{} {offset}", file.display());
             *by_kind.entry(kind(&file)).or_insert(0) += 1;
         }
         assert_eq!(by_kind.len(), 2, "{by_kind:?}");
         assert!(by_kind.values().all(|&n| n > 400), "{by_kind:?}");
+        let heavy = |kind: &str| if kind == "a" { 1 } else { 0 };
+        let drawn = live.draw(kind, heavy, &mut dice).unwrap();
+        assert_eq!(kind(&drawn.0), "a");
         assert!(!live.holds(Path::new("a/1"), 12) && !live.holds(Path::new("c/1"), 7));
         assert!(LiveBytes::default().draw(kind, &mut dice).is_none());
     }

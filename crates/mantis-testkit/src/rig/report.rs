@@ -101,6 +101,16 @@ impl Report {
         self
     }
 
+    /// Adds the flips of a control, whose findings are wanted.
+    #[must_use]
+    pub fn flipped_control(self, name: &str, tally: &FlipTally) -> Self {
+        let tally = FlipTally {
+            findings: Vec::new(),
+            ..tally.clone()
+        };
+        self.flips(&format!("control {name}"), &tally)
+    }
+
     /// Adds figures that no tally keeps.
     #[must_use]
     pub fn figures<const N: usize>(mut self, name: &str, figures: [(&str, u64); N]) -> Self {

@@ -183,8 +183,8 @@ pub(super) const PARTS: &[Part] = &[
     Part {
         name: "sim",
         unit: "seeds",
-        size: 10_000,
-        slice: 500,
+        size: 100_000,
+        slice: 5000,
         sources: STORE,
         needs: &[],
         how: How::Rig("sim"),
