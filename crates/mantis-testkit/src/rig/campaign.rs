@@ -126,10 +126,8 @@ impl Campaign {
         if let Err(reason) = probe::strace() {
             return Ok(Report::skipped("syscalls", &reason));
         }
-        let short = Extent::Short(CONTROL_POINTS);
-        let split = TargetKind::Control(ControlKind::SplitBatch);
-        let fsync = self.sweep(FSYNC, Fault::Kill, short)?;
-        let split = self.sweep(split, Fault::Kill, short)?;
+        let fsync = self.sweep(FSYNC, Fault::Kill, Extent::Short(CONTROL_POINTS))?;
+        let split = self.split_batches()?;
         let store = self.sweep(SMALL, Fault::Kill, extent)?;
         let calibrated = fsync.is_right() && split.findings_count > 0;
         let right = store.is_right() && store.counted("hit") > 0;
@@ -293,6 +291,20 @@ impl Campaign {
                 "control, the same seed twice",
                 [("seeds", CONTROL_TRACES), ("same trace", repeated)],
             )
+    }
+
+    /// The control of kills at system calls, at its writes: only some of them stand within a batch.
+    fn split_batches(&self) -> Result<Tally> {
+        let rig = Sweep {
+            binary: self.binary.clone(),
+            target: TargetKind::Control(ControlKind::SplitBatch),
+            fault: Fault::Kill,
+            activities: vec![Activity::Commit],
+            only: Some("write"),
+            reach: Reach::Points(CONTROL_POINTS),
+            seed: self.seed,
+        };
+        rig.run(&self.fresh("sweep")?)
     }
 
     fn sweep(&self, target: TargetKind, fault: Fault, extent: Extent) -> Result<Tally> {
