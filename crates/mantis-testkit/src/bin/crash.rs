@@ -15,6 +15,7 @@ use mantis_testkit::rig::sweep::Activity;
 use mantis_testkit::rig::target::TargetKind;
 use mantis_testkit::rig::wire::Line;
 use mantis_testkit::rig::writing::{Part, Writing};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 #[derive(Debug, Parser)]
 #[command(about = "Crashes the store and checks what is left; without options: short sizes of all")]
@@ -70,7 +71,7 @@ struct Parts {
     /// A part that cannot run is a failure
     #[arg(long)]
     skips_fail: bool,
-    /// Says each report once more, for programs
+    /// For a program that runs this one: says each report once more, and dies with it
     #[arg(long)]
     report: bool,
 }
@@ -220,6 +221,10 @@ fn main() -> anyhow::Result<ExitCode> {
 
 impl Parts {
     fn run(self) -> anyhow::Result<ExitCode> {
+        if self.report {
+            // The children end by themselves when nobody hears them.
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+        }
         let here = tempfile::tempdir()?;
         let dir = self.at.clone().unwrap_or_else(|| here.path().to_owned());
         let seed = self.seed.unwrap_or_else(|| u64::from(std::process::id()));

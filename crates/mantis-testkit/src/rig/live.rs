@@ -183,14 +183,23 @@ fn tables_in(archive: &[u8]) -> Option<Vec<u64>> {
     let mut section = section(archive, "tables")?;
     let mut ids = Vec::new();
     for _ in 0..take::<1>(&mut section)?[0] {
-        for _ in 0..take::<1>(&mut section)?[0] {
-            for _ in 0..u32::from_le_bytes(take(&mut section)?) {
-                ids.push(u64::from_le_bytes(take(&mut section)?));
-                take::<{ 1 + 16 + 8 }>(&mut section)?;
-            }
+        let runs = take::<1>(&mut section)?[0];
+        for _ in 0..runs {
+            ids.extend(tables_of_run(&mut section)?);
         }
     }
     Some(ids)
+}
+
+fn tables_of_run(section: &mut &[u8]) -> Option<Vec<u64>> {
+    let count = u32::from_le_bytes(take(section)?);
+    let table = |_| {
+        let id = u64::from_le_bytes(take(section)?);
+        // Its kind, its checksum, and what is added to its entries' numbers.
+        take::<{ 1 + 16 + 8 }>(section)?;
+        Some(id)
+    };
+    (0..count).map(table).collect()
 }
 
 fn section<'a>(archive: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
@@ -258,6 +267,6 @@ mod tests {
         let drawn = live.draw(kind, heavy, &mut dice).unwrap();
         assert_eq!(kind(&drawn.0), "a");
         assert!(!live.holds(Path::new("a/1"), 12) && !live.holds(Path::new("c/1"), 7));
-        assert!(LiveBytes::default().draw(kind, &mut dice).is_none());
+        assert!(LiveBytes::default().draw(kind, |_| 1, &mut dice).is_none());
     }
 }

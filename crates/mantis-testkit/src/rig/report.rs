@@ -191,8 +191,10 @@ mod tests {
 
     #[test]
     fn the_line_holds_every_figure_and_the_findings_of_the_store_alone() {
-        let mut tally = Tally::default();
-        tally.lost = 3;
+        let mut tally = Tally {
+            lost: 3,
+            ..Tally::default()
+        };
         tally.find("gone");
         let report = Report::new("kill", true, false)
             .control("that loses", &tally)

@@ -204,32 +204,9 @@ impl Sweep {
                 let at = at.join(ordinal.to_string());
                 self.hit(&at, &template, &point(ordinal), tally)
             };
-            self.sweep_to_end(&ordinals, &mut tally, &mut hit)?;
+            sweep_to_end(&ordinals, &mut tally, &mut hit)?;
         }
         Ok(tally)
-    }
-
-    /// Every ordinal that was seen, then those behind it until none is reached any more.
-    fn sweep_to_end(
-        &self,
-        seen: &BTreeSet<u64>,
-        tally: &mut Tally,
-        hit: &mut dyn FnMut(u64, &mut Tally) -> Result<bool>,
-    ) -> Result<()> {
-        tally.count("calls swept", 1);
-        for &ordinal in seen {
-            hit(ordinal, tally)?;
-        }
-        let last = seen.last().copied().unwrap_or(0);
-        let mut misses = 0;
-        for ordinal in last + 1..=last + BEYOND_MAX {
-            misses = if hit(ordinal, tally)? { 0 } else { misses + 1 };
-            if misses == MISSES_TO_END {
-                tally.count("calls swept to their end", 1);
-                break;
-            }
-        }
-        Ok(())
     }
 
     fn script(&self) -> Script {
@@ -375,9 +352,7 @@ impl Sweep {
                 }
             }
             Fault::SyncError | Fault::NoSpace => {
-                for (what, code) in &heard.failed {
-                    tally.count(&format!("{what} failed: {code}"), 1);
-                }
+                check_parts(heard, tally);
                 if let Some((at, code, _)) = &heard.fatal {
                     tally.count(&format!("refused at {at}: {code}"), 1);
                 }
@@ -434,5 +409,111 @@ impl Sweep {
             _ => tally.count("half checkpoints refused", 1),
         }
         Ok(())
+    }
+}
+
+/// What failed is known at once; nobody waits for it until a limit is reached.
+fn check_parts(heard: &Heard, tally: &mut Tally) {
+    for (what, code) in &heard.failed {
+        tally.count(&format!("{what} failed: {code}"), 1);
+        if code == "timeout" {
+            tally.find(format!("after a fault {what} waited out its time"));
+        }
+    }
+}
+
+/// Every ordinal that was seen, then those behind it until none is reached any more.
+fn sweep_to_end(
+    seen: &BTreeSet<u64>,
+    tally: &mut Tally,
+    hit: &mut dyn FnMut(u64, &mut Tally) -> Result<bool>,
+) -> Result<()> {
+    tally.count("calls swept", 1);
+    for &ordinal in seen {
+        hit(ordinal, tally)?;
+    }
+    let last = seen.last().copied().unwrap_or(0);
+    let mut misses = 0;
+    for ordinal in last + 1..=last + BEYOND_MAX {
+        misses = if hit(ordinal, tally)? { 0 } else { misses + 1 };
+        if misses == MISSES_TO_END {
+            tally.count("calls swept to their end", 1);
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+    use crate::rig::wire::Line;
+
+    fn findings(fault: Fault, what: &str, code: &str) -> u64 {
+        let sweep = Sweep {
+            binary: Binary::new("nothing"),
+            target: TargetKind::Store(crate::rig::target::StoreSize::Small),
+            fault,
+            activities: vec![Activity::Flush],
+            only: None,
+            reach: Reach::End,
+            seed: 1,
+        };
+        let mut ear = Heard::default();
+        let (what, code) = (what.to_owned(), code.to_owned());
+        ear.take(Line::Failed { what, code });
+        let ended = Ended {
+            ear,
+            status: ExitStatus::from_raw(0),
+            complaints: String::new(),
+            hung: false,
+        };
+        let point = Point {
+            activity: Activity::Flush,
+            call: "pwrite64".to_owned(),
+            ordinal: 1,
+        };
+        let mut tally = Tally::default();
+        sweep.check_behaviour(&ended, true, &point, &mut tally);
+        tally.findings_count
+    }
+
+    #[test]
+    fn a_part_that_waits_out_its_time_is_a_finding_and_one_that_is_refused_is_not() {
+        for fault in [Fault::NoSpace, Fault::SyncError] {
+            assert_eq!(findings(fault, "flush", "timeout"), 1);
+            assert_eq!(findings(fault, "flush", "disk_full"), 0);
+        }
+    }
+
+    /// What a sweep to the end tries, when runs are hit up to an ordinal.
+    fn tried(seen: &[u64], hit_to: u64) -> (Vec<u64>, Tally) {
+        let (mut tried, mut tally) = (Vec::new(), Tally::default());
+        let seen = seen.iter().copied().collect();
+        let mut hit = |ordinal, _: &mut Tally| {
+            tried.push(ordinal);
+            Ok(ordinal <= hit_to)
+        };
+        sweep_to_end(&seen, &mut tally, &mut hit).unwrap();
+        (tried, tally)
+    }
+
+    #[test]
+    fn a_sweep_goes_on_behind_what_was_seen_until_nothing_is_hit() {
+        let (all, tally) = tried(&[2, 4], 4);
+        assert_eq!(all, [2, 4, 5, 6, 7]);
+        assert_eq!(tally.counted("calls swept to their end"), 1);
+        let (all, _) = tried(&[2, 4], 6);
+        assert_eq!(all, [2, 4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_call_that_is_always_hit_is_not_swept_to_its_end() {
+        let (_, tally) = tried(&[1], u64::MAX);
+        assert_eq!(tally.counted("calls swept"), 1);
+        assert_eq!(tally.counted("calls swept to their end"), 0);
     }
 }

@@ -34,6 +34,12 @@ pub(super) const ESCAPED: &[Escaped] = &[
         ],
     },
     Escaped {
+        what: "the same behind a commit that had failed before the flush began: what never becomes \
+               visible was waited for",
+        found_by: "this gate's `faults`, no space for the log",
+        tests: &["after_a_failed_commit_a_flush_answers_at_once_and_reads_go_on"],
+    },
+    Escaped {
         what: "a store whose log directory was emptied opened with a new log: what only the log held \
                was gone without a word",
         found_by: "review",

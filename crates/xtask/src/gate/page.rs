@@ -5,6 +5,8 @@ use std::fmt::Write;
 use super::Row;
 use super::escaped::ESCAPED;
 use super::machine::Machine;
+use super::parts::Part;
+use super::record::Record;
 use super::table::{headline, size_of};
 
 /// What stands above the figures.
@@ -26,15 +28,16 @@ const REMARKS: &str = "\
 
 **Reasoned, not run:**
 
-- *Rot in the last group before a power cut.* The mark file, which says how far the log is on disk, is
-  written after each sync and is not synced itself: that would double the price of a commit. After a
-  power cut the mark may be older than the log. If in that very moment a bit rots in a record that
-  was synced, and no later record of the segment names it as on disk, it cannot be told from a torn
-  tail and is cut off. The bound: only records behind the last mark that reached the disk, and behind
-  the last intact record that names them; with writers that go on, that is the last synced group,
-  as every later record carries what was on disk when it was made. A kill of the process leaves the
-  mark in the page cache, so that the `flip` part finds each such flip. Without the power cut, or
-  with one more commit, the rot is found.
+- *Rot in what was synced last, right after a power cut.* The mark, which says how far the log is on
+  disk, is written after each sync, but synced itself only at the end of a segment: else a commit would
+  cost two syncs. After a power cut the mark on disk may be old. Then a record that was synced and has
+  rotted looks like a torn tail, if no later intact record of the segment names it as on disk, and is
+  cut off without a word, with all that stands behind it. The bound: each record names what was on disk
+  when it was made, so that only the last two synced groups can go unnamed (the records of the last one
+  may have been made while the one before was still being synced), and only until the mark reaches the
+  disk, which the kernel does within half a minute by itself. A kill of the process leaves the mark in
+  memory: there the `flip` part finds every flip. It takes a rotten bit in those groups and a power cut
+  within that time.
 - *A disk that answers a sync and has not synced* loses what it promised. The `sim` part shows that
   the checks notice it; the store cannot.
 - *Two faults at once* (a full disk in a compaction while the power goes) are met by chance only, in
@@ -48,10 +51,13 @@ const REMARKS: &str = "\
 - `syscalls` and `faults` sweep a workload of some dozens of commits with flushes, compactions, a
   checkpoint and a shutdown; strace counts calls for each thread by itself.
 - `faults` fails one call in each run, then the disk is whole again.
-- After a failed sync each writer may still say the one acknowledgement that was on its way: its
-  commit was synced before. A second one is a finding.
+- A step that was on its way when a sync failed may still be acknowledged, as its commit may have been
+  synced before; a step that begins after the store has said that it takes no more writes may not.
 - `kill` and `power` count what was heard before the stop. What the writers say within the same moment
   proves nothing and is not asked for.
+- Live bytes, in `flip`, are those that docs/format.md calls needed. Some flips of them are harmless
+  all the same: one slot of the mark stands in for the other, a large value in a table may have been
+  overwritten since, and a filter or an index may not be asked.
 - `fuzz` gives its time to the codecs and the recovery of the log, not to the front ends.
 ";
 
@@ -81,7 +87,7 @@ fn write(page: &mut String, rows: &[Row], machine: &Machine) -> std::fmt::Result
             page,
             "| {} | {} | {} | {commit} | {}{} | {:.0} | {} |",
             part.name,
-            size_of(record, part.unit),
+            gate_size(record, part),
             record.seed,
             record.outcome.word(),
             cell(&note),
@@ -97,6 +103,15 @@ fn write(page: &mut String, rows: &[Row], machine: &Machine) -> std::fmt::Result
         "## Figures\n\nSums over all slices, each with its controls in the same run."
     )?;
     rows.iter().try_for_each(|row| figures(page, row))
+}
+
+/// The size, and the gate's own when this is less.
+fn gate_size(record: &Record, part: &Part) -> String {
+    let size = size_of(record, part.unit);
+    if record.is_whole() && record.done < part.size {
+        return format!("{size}; the gate's is {}", part.size);
+    }
+    size
 }
 
 fn repeat(page: &mut String) -> std::fmt::Result {
@@ -139,9 +154,10 @@ fn figures(page: &mut String, Row { part, record }: &Row) -> std::fmt::Result {
         record.machine
     )?;
     for (subject, figures) in &record.figures {
-        let shown = figures
-            .iter()
-            .filter(|(name, n)| **n > 0 || MUST_SHOW.contains(&name.as_str()));
+        let shown = figures.iter().filter(|(name, n)| {
+            let is_text = name.starts_with("note ");
+            !is_text && (**n > 0 || MUST_SHOW.contains(&name.as_str()))
+        });
         let list: Vec<String> = shown.map(|(name, n)| format!("{name} {n}")).collect();
         writeln!(page, "- **{subject}**: {}", list.join(", "))?;
     }
@@ -170,4 +186,52 @@ fn dash(text: &str) -> &str {
 /// Text in one cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "/").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::gate::parts::PARTS;
+    use crate::gate::record::Outcome;
+
+    fn page(record: &Record) -> String {
+        let rows: Vec<Row> = PARTS
+            .iter()
+            .map(|part| Row {
+                part: *part,
+                record: record.clone(),
+            })
+            .collect();
+        text(&rows, &Machine::default())
+    }
+
+    #[test]
+    fn the_page_says_what_is_short_partial_or_found() {
+        let figures = BTreeMap::from([("lost".to_owned(), 0), ("note x".to_owned(), 3)]);
+        let record = Record {
+            size: 1,
+            done: 1,
+            slices: 1,
+            outcome: Outcome::Failed,
+            note: "a | b".to_owned(),
+            findings: vec!["something is gone".to_owned()],
+            figures: BTreeMap::from([("store".to_owned(), figures)]),
+            ..Record::default()
+        };
+        let page = page(&record);
+        assert!(page.contains("1 kills; the gate's is 1000"), "{page}");
+        assert!(page.contains("FAILED (a / b)"), "{page}");
+        assert!(page.contains("- **store**: lost 0\n"), "{page}");
+        assert!(page.contains("- finding: something is gone"), "{page}");
+        assert!(page.contains("| ci | 1 runs |"), "{page}");
+    }
+
+    #[test]
+    fn parts_that_never_ran_have_no_figures() {
+        let page = page(&Record::default());
+        assert!(!page.contains("### kill"), "{page}");
+        assert!(page.contains("partial"), "{page}");
+    }
 }

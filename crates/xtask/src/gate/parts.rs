@@ -194,8 +194,8 @@ pub(super) const PARTS: &[Part] = &[
     Part {
         name: "model",
         unit: "cases",
-        size: 2000,
-        slice: 500,
+        size: 5000,
+        slice: 1000,
         sources: STORE,
         needs: &[],
         how: How::Sized {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -14,9 +15,13 @@ use super::record::{Outcome, Slice, Store};
 /// With this word begins the line that the rig says about a part for machines.
 const REPORT: &str = "REPORT ";
 
+const UNMOUNT_TRIES: u32 = 50;
+const UNMOUNT_PAUSE: Duration = Duration::from_millis(200);
+
 /// The rig's program, copied away from where the next build would replace it.
 #[derive(Debug)]
 pub(super) struct Rig {
+    root: PathBuf,
     program: PathBuf,
     work: PathBuf,
     log: PathBuf,
@@ -50,6 +55,7 @@ impl Rig {
         let work = store.path("work").join(part);
         unmount_below(&work)?;
         Ok(Self {
+            root: root.to_owned(),
             program,
             work,
             log: store.path(format!("log/{part}.log")),
@@ -90,7 +96,9 @@ impl Rig {
             anyhow::bail!("the rig made no report ({status}): {}", tail.join(" | "));
         };
         for finding in &mut slice.findings {
-            *finding = format!("--{flag}={value} --seed={seed}: {finding}");
+            // Paths below the root: what is kept is found, whatever machine it was.
+            let finding_here = finding.replace(&format!("{}/", self.root.display()), "");
+            *finding = format!("--{flag}={value} --seed={seed}: {finding_here}");
         }
         if matches!(slice.outcome, Outcome::Failed | Outcome::Uncalibrated) {
             let kept = self.log.with_file_name(format!("{flag}-{seed}.log"));
@@ -120,10 +128,15 @@ fn unmount_below(dir: &Path) -> Result<()> {
         .into_iter()
         .rev()
     {
-        ensure!(
-            needs::succeeds("umount", &[mount]),
-            "{mount} is still mounted and does not go"
-        );
+        // A child of the killed gate may hold it until it finds that nobody hears it.
+        let gone = (0..UNMOUNT_TRIES).any(|_| {
+            let gone = needs::succeeds("umount", &[mount]);
+            if !gone {
+                std::thread::park_timeout(UNMOUNT_PAUSE);
+            }
+            gone
+        });
+        ensure!(gone, "{mount} is still mounted and does not go");
     }
     if dir.exists() {
         std::fs::remove_dir_all(dir).context("cannot remove what a killed gate has left")?;

@@ -41,7 +41,7 @@ pub(super) fn key(root: &Path, paths: &[&str]) -> Result<String> {
 /// # Errors
 /// When git fails.
 pub(super) fn commit(root: &Path) -> Result<String> {
-    let id = text(git(root, &["rev-parse", "--short=12", "HEAD"])?);
+    let id = text(&git(root, &["rev-parse", "--short=12", "HEAD"])?);
     let page = [
         "status",
         "--porcelain",
@@ -76,11 +76,11 @@ pub(super) fn files_with(root: &Path, word: &str) -> Result<String> {
         ])
         .current_dir(root)
         .output()?;
-    Ok(text(out.stdout))
+    Ok(text(&out.stdout))
 }
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8_lossy(&bytes).trim().to_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
 /// What git answers to `input`.
@@ -99,7 +99,7 @@ fn feed(root: &Path, arguments: &[&str], input: &str) -> Result<String> {
     let out = out?;
     ensure!(matches!(writer, Ok(Ok(()))), "git does not read its input");
     ensure!(out.status.success(), "git {} failed", arguments.join(" "));
-    Ok(text(out.stdout))
+    Ok(text(&out.stdout))
 }
 
 fn git(root: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
