@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::needs;
 use crate::tree::cargo;
 
 use super::record::{Figures, Outcome, Slice, Store};
@@ -32,6 +33,22 @@ pub(super) struct Fuzzer {
     home: PathBuf,
     log: PathBuf,
     targets: Vec<String>,
+}
+
+/// Installs cargo-fuzz below `target`, where it is missing; answers where it is.
+///
+/// # Errors
+/// When it cannot be installed.
+pub(super) fn install() -> Result<PathBuf> {
+    let tools = needs::tools_dir();
+    let tool = tools.join("bin/cargo-fuzz");
+    if !tool.exists() {
+        println!("   installing cargo-fuzz into target/gate/tools");
+        let mut install = Command::new(cargo());
+        install.args(["install", "cargo-fuzz", "--locked", "--quiet", "--root"]);
+        succeed(install.arg(&tools))?;
+    }
+    Ok(tool)
 }
 
 /// CPU time of the targets in these figures; the control's does not count.
@@ -60,14 +77,7 @@ impl Fuzzer {
     /// # Errors
     /// When something cannot be installed or built.
     pub(super) fn build(root: &Path, store: &Store) -> Result<Self> {
-        let tools = store.path("tools");
-        let tool = tools.join("bin/cargo-fuzz");
-        if !tool.exists() {
-            println!("   installing cargo-fuzz into target/gate/tools");
-            let mut install = Command::new(cargo());
-            install.args(["install", "cargo-fuzz", "--locked", "--quiet", "--root"]);
-            succeed(install.arg(&tools))?;
-        }
+        let tool = install()?;
         let build = store.path("fuzz-build");
         println!("   building the fuzz targets");
         let mut command = Command::new(&tool);

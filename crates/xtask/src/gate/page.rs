@@ -123,7 +123,7 @@ fn repeat(page: &mut String) -> std::fmt::Result {
          cargo xtask gate kill --size kill=100    another size\n\
          cargo xtask gate --seed 7 --again        from the beginning, with a seed\n\
          cargo xtask gate --budget 60             stops after an hour; the next one goes on\n\
-         cargo xtask crash --kill 100 --seed 7    one slice: its seed is the part's plus its number\n\
+         cargo xtask crash --kill 100 --seed 7    one slice: its seed is the part's plus the units before it\n\
          ```\n"
     )
 }

@@ -69,7 +69,7 @@ pub(super) struct Slice {
 pub(super) struct Record {
     /// The key of the sources that were exercised.
     pub(super) sources: String,
-    /// The first slice's seed; each later one has the next.
+    /// The first slice's seed; those of later ones follow from it.
     pub(super) seed: u64,
     /// The commit of the first slice, with a word when there were changes beside it.
     pub(super) commit: String,

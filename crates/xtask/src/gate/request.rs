@@ -35,7 +35,7 @@ docs/reliability.md. A gate that was killed goes on where it was; a part that pa
 while what it exercises is unchanged. Two gates may run at once, each part in one of them.
 
   --size PART=N    another size for a part
-  --seed N         the first slice's seed of parts that begin anew; each later slice has the next
+  --seed N         the first slice's seed of parts that begin anew; those of later slices follow
   --budget MIN     begins no slice after so many minutes
   --again          forgets what is stored of these parts first
   --show           runs nothing: the table and the page from what is stored

@@ -106,7 +106,7 @@ impl<'a> Runner<'a> {
                 "the time given was over".clone_into(&mut record.note);
                 return Ok(());
             }
-            let (begun, seed) = (now(), record.seed.wrapping_add(record.slices));
+            let (begun, seed) = (now(), seed_of(part, record));
             let units = part.slice.min(record.size - record.done);
             let (units, slice) = self.slice(&tool, record, units, seed)?;
             let is_skip = slice.outcome == Outcome::Skipped;
@@ -150,7 +150,12 @@ impl<'a> Runner<'a> {
         Ok(match part.how {
             How::Rig(flag) => Tool::Rig(rig()?, flag),
             How::RigNumbered(flag) => Tool::Numbered(rig()?, flag),
-            How::Steps(steps) => Tool::Steps(steps),
+            How::Steps(steps) => {
+                if let Err(why) = fuzz::install() {
+                    println!("   SKIP install of cargo-fuzz: {why:#}");
+                }
+                Tool::Steps(steps)
+            }
             How::Sized { step, size, seed } => Tool::Sized(step, size, seed),
             How::Fuzz => {
                 let fuzzer = Fuzzer::build(self.root, self.store)?;
@@ -192,6 +197,16 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// The next slice's seed. A part may use as many seeds as it has units, so that its slices stand that
+/// far apart; a slice of CPU time may be none at all.
+const fn seed_of(part: &Part, record: &Record) -> u64 {
+    let before = match part.how {
+        How::Fuzz => record.slices,
+        _ => record.done,
+    };
+    record.seed.wrapping_add(before)
+}
+
 /// Runs steps and takes their counts for figures.
 fn tests(steps: &[Step], env: &[(String, String)]) -> Result<Slice> {
     let Count {
@@ -221,4 +236,26 @@ fn tests(steps: &[Step], env: &[(String, String)]) -> Result<Slice> {
 )]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::parts::PARTS;
+
+    #[test]
+    fn no_two_slices_share_a_seed() {
+        for part in PARTS {
+            let mut record = Record {
+                seed: 7,
+                size: part.size,
+                ..Record::default()
+            };
+            let first = seed_of(part, &record);
+            record.add(part.slice, Slice::default(), 0.0);
+            let apart = seed_of(part, &record) - first;
+            let needed = if part.name == "sim" { part.slice } else { 1 };
+            assert!(apart >= needed, "{}: {apart}", part.name);
+        }
+    }
 }
