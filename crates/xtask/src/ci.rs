@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::runner::{self, Skips};
+use crate::runner;
 use crate::steps::CI;
 
 /// Runs the steps of CI, or those that are named.
@@ -16,10 +16,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<ExitCode> {
         runner::list(CI);
         return Ok(ExitCode::SUCCESS);
     }
-    let green = runner::run(
-        &runner::select(CI, arguments)?,
-        Skips::Counted,
-        &mut std::io::stdout(),
-    )?;
+    let green = runner::run(&runner::select(CI, arguments)?, &mut std::io::stdout())?;
     Ok(ExitCode::from(u8::from(!green)))
 }

@@ -41,10 +41,10 @@ pub(crate) fn on_path(tool: &str) -> bool {
     std::env::split_paths(&directories).any(|directory| directory.join(tool).is_file())
 }
 
-/// The path for programs that we start: the tests' own Python tools, the system's directories for
-/// root's tools, then the caller's.
+/// The path for programs that we start: the tests' own Python tools, the gate's cargo-fuzz, the
+/// system's directories for root's tools, then the caller's.
 pub(crate) fn path() -> OsString {
-    let own = [venv_dir().join("bin")];
+    let own = [venv_dir().join("bin"), tools_dir().join("bin")];
     let callers = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     let all = own
@@ -58,6 +58,12 @@ pub(crate) fn path() -> OsString {
 pub(crate) fn venv_dir() -> PathBuf {
     let root = crate::tree::root().unwrap_or_default();
     root.join("target/venv")
+}
+
+/// Where the gate installs tools that cargo builds.
+pub(crate) fn tools_dir() -> PathBuf {
+    let root = crate::tree::root().unwrap_or_default();
+    root.join("target/gate/tools")
 }
 
 /// Whether the command can be started and succeeds. Its output is dropped.

@@ -1,4 +1,4 @@
-//! The tables of what `cargo xtask ci` and `cargo xtask gate` run. A new step is one line here.
+//! The steps of `cargo xtask ci`, and those that the gate runs besides. A new step is one line here.
 
 /// Something that is run, timed and counted.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub(crate) const CI: &[Step] = &[
     },
 ];
 
-/// Hours, before a release: everything of [`CI`] first, then these.
+/// Steps of the gate beside [`CI`]; its other parts stand in `gate/parts.rs`.
 pub(crate) const GATE: &[Step] = &[plain(
     "test-release",
     "cargo test --workspace --release --no-fail-fast -- --show-output",

@@ -88,15 +88,16 @@ impl Shared {
             return Ok(Flushed::Nothing);
         };
         let end = memtable.end();
-        let visible = self.horizon.get() >= end.prev();
-        if !visible && !hooks.has(Defect::FlushInvisible) {
-            return Ok(Flushed::NotYet);
-        }
+        // The log first: a commit that failed with it never becomes visible, and is not waited for.
         match self.log_reach(end.prev()) {
             LogReach::OnDisk => {}
             LogReach::NotYet if hooks.has(Defect::FlushBeforeLog) => {}
             LogReach::NotYet => return Ok(Flushed::NotYet),
             LogReach::Never => return Err(EngineError::LogFailed),
+        }
+        let visible = self.horizon.get() >= end.prev();
+        if !visible && !hooks.has(Defect::FlushInvisible) {
+            return Ok(Flushed::NotYet);
         }
         let flushed = self.flush_memtable(memtable, end);
         drop(flushing);

@@ -1,7 +1,7 @@
 //! Opening, closing, reopening; directories that are used, half made, foreign or damaged.
 
 use bytes::Bytes;
-use mantis_session::{Database, SessionError};
+use mantis_session::{Command, Database, Principal, Put, SessionError};
 use mantis_types::{Code, Durability, Seq};
 
 use crate::setup::{get, open, options, put};
@@ -244,6 +244,29 @@ fn after_a_failed_sync_a_flush_answers_at_once_and_reads_go_on() {
     let refused = db.flush().unwrap_err();
     assert_eq!(refused.code(), Code::SyncFailed, "{refused:?}");
     assert!(db.status().read_only.is_some());
+    assert_eq!(get(&db, "k").unwrap(), "v");
+    assert!(db.close().is_err());
+}
+
+/// The commit that failed with the log stands in a memtable and never becomes visible.
+#[test]
+fn after_a_failed_commit_a_flush_answers_at_once_and_reads_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = mantis_env::FaultPlan::new();
+    let mut options = options(dir.path());
+    let fs = std::sync::Arc::clone(options.env.fs());
+    let faulty = mantis_env::FaultyFs::new(fs, plan.clone());
+    options.env = options.env.with_fs(std::sync::Arc::new(faulty));
+    let db = Database::open(options).unwrap();
+    put(&db, "k", "v", Durability::Sync);
+    plan.fail_from(mantis_env::OpKind::Write, 1, mantis_env::Fault::Enospc);
+    let session = db.session(Principal::Owner);
+    let put = Put::new("k".to_owned(), "w");
+    let durability = Durability::Sync;
+    let failed = session.execute(Command::KvPut { put, durability });
+    assert_eq!(failed.unwrap_err().code(), Code::SyncFailed);
+    let refused = db.flush().unwrap_err();
+    assert_eq!(refused.code(), Code::SyncFailed, "{refused:?}");
     assert_eq!(get(&db, "k").unwrap(), "v");
     assert!(db.close().is_err());
 }

@@ -5,13 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use mantis_testkit::rig::campaign::{Campaign, Outcome, Report};
+use mantis_testkit::fuzz;
+use mantis_testkit::rig::campaign::{Campaign, Extent};
 use mantis_testkit::rig::child::Binary;
 use mantis_testkit::rig::reading::Reading;
+use mantis_testkit::rig::report::{Outcome, Report};
 use mantis_testkit::rig::script::Script;
+use mantis_testkit::rig::sweep::Activity;
 use mantis_testkit::rig::target::TargetKind;
 use mantis_testkit::rig::wire::Line;
 use mantis_testkit::rig::writing::{Part, Writing};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 #[derive(Debug, Parser)]
 #[command(about = "Crashes the store and checks what is left; without options: short sizes of all")]
@@ -42,9 +46,19 @@ struct Parts {
     /// So many bit flips
     #[arg(long)]
     flip: Option<u64>,
-    /// A disk that fills and grows (root, tmpfs)
+    /// A disk that fills and grows, so many times (root, tmpfs)
+    #[arg(long, num_args = 0..=1, default_missing_value = "1")]
+    full: Option<u64>,
+    /// Kills at every system call of one activity: 0 create, 1 commit, 2 flush, 3 compact,
+    /// 4 checkpoint, 5 close
+    #[arg(long, value_parser = activity)]
+    syscalls_of: Option<Activity>,
+    /// Failing syncs and writes at every system call of one activity, numbered as above
+    #[arg(long, value_parser = activity)]
+    faults_of: Option<Activity>,
+    /// Simulated machines, so many seeds
     #[arg(long)]
-    full: bool,
+    sim: Option<u64>,
     /// A load of so many steps under a memory cap of 200 MiB (root, control groups)
     #[arg(long, num_args = 0..=1, default_missing_value = "2000")]
     cap: Option<u64>,
@@ -57,6 +71,9 @@ struct Parts {
     /// A part that cannot run is a failure
     #[arg(long)]
     skips_fail: bool,
+    /// For a program that runs this one: says each report once more, and dies with it
+    #[arg(long)]
+    report: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,6 +87,8 @@ enum Verb {
     /// A child that uses memory: the control of the memory cap
     #[command(hide = true)]
     Eater(EaterArgs),
+    /// Writes the well-formed inputs that fuzzing begins with, a directory for each target
+    FuzzSeeds(FuzzSeedsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -118,8 +137,35 @@ struct EaterArgs {
     mb: usize,
 }
 
+#[derive(Debug, Args)]
+struct FuzzSeedsArgs {
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+impl FuzzSeedsArgs {
+    fn write(&self) -> anyhow::Result<()> {
+        for target in &fuzz::TARGETS {
+            let dir = self.dir.join(target.name);
+            std::fs::create_dir_all(&dir)?;
+            for (number, seed) in (target.seeds)().iter().enumerate() {
+                std::fs::write(dir.join(format!("seed-{number}")), seed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn target(word: &str) -> Result<TargetKind, String> {
     TargetKind::from_word(word).ok_or_else(|| format!("no target {word}"))
+}
+
+fn activity(word: &str) -> Result<Activity, String> {
+    let number = word.parse().ok();
+    let activity = number.and_then(|number: usize| Activity::ALL.get(number));
+    activity
+        .copied()
+        .ok_or_else(|| format!("no activity {word}"))
 }
 
 fn part(word: &str) -> Result<Part, String> {
@@ -167,6 +213,7 @@ fn main() -> anyhow::Result<ExitCode> {
             let eaten = std::hint::black_box(vec![1_u8; mb << 20]);
             Line::Done(u64::try_from(eaten.len())?).say()?;
         }
+        Some(Verb::FuzzSeeds(args)) => args.write()?,
         None => return cli.parts.run(),
     }
     Ok(ExitCode::SUCCESS)
@@ -174,6 +221,10 @@ fn main() -> anyhow::Result<ExitCode> {
 
 impl Parts {
     fn run(self) -> anyhow::Result<ExitCode> {
+        if self.report {
+            // The children end by themselves when nobody hears them.
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+        }
         let here = tempfile::tempdir()?;
         let dir = self.at.clone().unwrap_or_else(|| here.path().to_owned());
         let seed = self.seed.unwrap_or_else(|| u64::from(std::process::id()));
@@ -184,6 +235,9 @@ impl Parts {
         for report in self.reports(&campaign) {
             let report = report?;
             say(&report.to_string());
+            if self.report {
+                say(&format!("REPORT {}", report.line()));
+            }
             bad += match report.outcome {
                 Outcome::Passed => 0,
                 Outcome::Failed | Outcome::Uncalibrated => 1,
@@ -207,26 +261,38 @@ impl Parts {
             power,
             syscalls,
             faults,
+            syscalls_of,
+            faults_of,
             flip,
             full,
             cap,
+            sim,
             ..
         } = self;
-        let all = !full
-            && [kill, power, flip, cap].iter().all(|part| part.is_none())
-            && [syscalls, faults].iter().all(|part| part.is_none());
+        let all = [kill, power, flip, cap, full, sim]
+            .iter()
+            .all(|part| part.is_none())
+            && [syscalls, faults].iter().all(|part| part.is_none())
+            && [syscalls_of, faults_of].iter().all(|part| part.is_none());
         let wanted = move |part: &Option<u64>, short: u64| part.or_else(|| all.then_some(short));
-        let points = move |part: &Option<usize>, short| part.or_else(|| all.then_some(short));
-        let runs: Vec<Option<Run<'a>>> = vec![
-            wanted(kill, 100).map(|n| Box::new(move || campaign.kill(n)) as _),
-            wanted(power, 20).map(|n| Box::new(move || campaign.power(n)) as _),
-            points(syscalls, 200).map(|n| Box::new(move || campaign.syscalls(n)) as _),
-            points(faults, 60).map(|n| Box::new(move || campaign.faults(n)) as _),
-            wanted(flip, 500).map(|n| Box::new(move || campaign.flip(n)) as _),
-            (*full || all).then(|| Box::new(move || campaign.full()) as _),
-            wanted(cap, 2000).map(|n| Box::new(move || campaign.cap(n)) as _),
-        ];
-        runs.into_iter().flatten().map(|run| run())
+        let points = move |part: &Option<usize>, short| {
+            let part = part.or_else(|| all.then_some(short));
+            part.map(Extent::Short)
+        };
+        let end = |part: &Option<Activity>| part.map(Extent::End);
+        let syscalls = points(syscalls, 200).into_iter().chain(end(syscalls_of));
+        let faults = points(faults, 60).into_iter().chain(end(faults_of));
+        let mut runs: Vec<Run<'a>> = Vec::new();
+        runs.extend(wanted(kill, 100).map(|n| Box::new(move || campaign.kill(n)) as _));
+        runs.extend(wanted(power, 20).map(|n| Box::new(move || campaign.power(n)) as _));
+        runs.extend(syscalls.map(|extent| Box::new(move || campaign.syscalls(extent)) as _));
+        runs.extend(faults.map(|extent| Box::new(move || campaign.faults(extent)) as _));
+        runs.extend(wanted(flip, 500).map(|n| Box::new(move || campaign.flip(n)) as _));
+        let full = wanted(full, 1).unwrap_or(0);
+        runs.extend((0..full).map(|_| Box::new(move || campaign.full()) as _));
+        runs.extend(wanted(cap, 2000).map(|n| Box::new(move || campaign.cap(n)) as _));
+        runs.extend(wanted(sim, 60).map(|n| Box::new(move || Ok(campaign.sim(n))) as _));
+        runs.into_iter().map(|run| run())
     }
 }
 

@@ -1,6 +1,5 @@
 //! The parts of the rig as one campaign: each with its controls in the same run, a report at the end.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,42 +14,12 @@ use super::kill::KillLoop;
 use super::mount::{LoopExt4, SizedTmpfs};
 use super::power::PowerCuts;
 use super::probe;
+use super::report::Report;
 use super::script::Script;
-use super::sweep::{Activity, Fault, Sweep};
+use super::sim;
+use super::specimen::Tally;
+use super::sweep::{Activity, Fault, Reach, Sweep};
 use super::target::{StoreSize, TargetKind};
-
-/// What became of a part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing wrong, and every control failed as it must.
-    Passed,
-    /// Something is wrong with the store.
-    Failed,
-    /// A control did not fail as it must, or failed though it must not: the part proves nothing.
-    Uncalibrated,
-    /// This machine cannot run it.
-    Skipped(String),
-}
-
-/// The report of one part.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Which part.
-    pub name: String,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// Its figures.
-    pub text: String,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.outcome {
-            Outcome::Skipped(reason) => write!(f, "SKIP {}: {reason}", self.name),
-            other => write!(f, "{}: {other:?}\n{}", self.name, self.text.trim_end()),
-        }
-    }
-}
 
 /// Runs parts with the same binary, seed and directory.
 #[derive(Clone, Debug)]
@@ -63,12 +32,23 @@ pub struct Campaign {
     pub dir: PathBuf,
 }
 
+/// How much of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// So many points over all activities.
+    Short(usize),
+    /// One activity, to its end.
+    End(Activity),
+}
+
 const STORE: TargetKind = TargetKind::Store(StoreSize::Default);
 const SMALL: TargetKind = TargetKind::Store(StoreSize::Small);
 const FSYNC: TargetKind = TargetKind::Control(ControlKind::Fsync);
 const CONTROL_KILLS: u64 = 12;
 const CONTROL_POINTS: usize = 30;
 const CONTROL_FLIPS: u64 = 40;
+const CONTROL_SEEDS: u64 = 20;
+const CONTROL_TRACES: u64 = 3;
 const FULL_MB: u64 = 70;
 const FULL_LARGER_MB: u64 = 500;
 const CAP_MB: u64 = 200;
@@ -101,19 +81,13 @@ impl Campaign {
         let calibrated = fsync.is_right() && ack_first.lost > 0 && split.findings_count > 0;
         let sync = run(STORE, kills - kills / 4, false)?;
         let mixed = run(STORE, kills / 4, true)?;
-        let text = format!(
-            "store, class sync: {sync}\nstore, mixed classes: {mixed}\ncontrol that syncs: {}\n\
-             control that acknowledges first: {}\ncontrol that splits batches: {}",
-            fsync.figures(),
-            ack_first.figures(),
-            split.figures()
-        );
-        Ok(report(
-            "kill",
-            calibrated,
-            sync.is_right() && mixed.is_right(),
-            text,
-        ))
+        let right = sync.is_right() && mixed.is_right();
+        Ok(Report::new("kill", calibrated, right)
+            .store("store, class sync", &sync)
+            .store("store, mixed classes", &mixed)
+            .control("that syncs", &fsync)
+            .control("that acknowledges first", &ack_first)
+            .control("that splits batches", &split))
     }
 
     /// Power cuts.
@@ -122,7 +96,7 @@ impl Campaign {
     /// When a child or a mount fails.
     pub fn power(&self, cuts: u64) -> Result<Report> {
         if let Err(reason) = LoopExt4::probe(&self.fresh("probe")?) {
-            return Ok(skipped("power", &reason));
+            return Ok(Report::skipped("power", &reason));
         }
         let script = Script {
             mixed_classes: true,
@@ -138,66 +112,63 @@ impl Campaign {
         };
         let tally = rig.run(&self.fresh("power")?)?;
         let calibrated = tally.fsync.is_right() && tally.nosync.lost > 0;
-        let text = format!(
-            "store: {}\ncontrol that syncs: {}\ncontrol that does not: {}",
-            tally.target,
-            tally.fsync.figures(),
-            tally.nosync.figures()
-        );
-        Ok(report("power", calibrated, tally.target.is_right(), text))
+        Ok(Report::new("power", calibrated, tally.target.is_right())
+            .store("store", &tally.target)
+            .control("that syncs", &tally.fsync)
+            .control("that does not sync", &tally.nosync))
     }
 
-    /// The syscall sweep with kills.
+    /// The syscall sweep with kills, over all activities or to the end of one.
     ///
     /// # Errors
     /// When a child cannot be run.
-    pub fn syscalls(&self, points: usize) -> Result<Report> {
+    pub fn syscalls(&self, extent: Extent) -> Result<Report> {
         if let Err(reason) = probe::strace() {
-            return Ok(skipped("syscalls", &reason));
+            return Ok(Report::skipped("syscalls", &reason));
         }
-        let fsync = self.sweep(FSYNC, Fault::Kill, CONTROL_POINTS)?;
-        let split = self.sweep(
-            TargetKind::Control(ControlKind::SplitBatch),
-            Fault::Kill,
-            CONTROL_POINTS,
-        )?;
-        let store = self.sweep(SMALL, Fault::Kill, points)?;
+        let fsync = self.sweep(FSYNC, Fault::Kill, Extent::Short(CONTROL_POINTS))?;
+        let split = self.split_batches()?;
+        let store = self.sweep(SMALL, Fault::Kill, extent)?;
         let calibrated = fsync.is_right() && split.findings_count > 0;
-        let text = format!(
-            "store: {store}\ncontrol that syncs: {}\ncontrol that splits batches: {}",
-            fsync.figures(),
-            split.figures()
-        );
-        Ok(report(
-            "syscalls",
-            calibrated,
-            store.is_right() && store.counted("hit") > 0,
-            text,
-        ))
+        let right = store.is_right() && store.counted("hit") > 0;
+        Ok(Report::new("syscalls", calibrated, right)
+            .store("store", &store)
+            .control("that syncs", &fsync)
+            .control("that splits batches", &split))
     }
 
-    /// Errors of syncs and full disks at the Nth call.
+    /// Errors of syncs and full disks at the Nth call, over all activities or to the end of one.
     ///
     /// # Errors
     /// When a child cannot be run.
-    pub fn faults(&self, points: usize) -> Result<Report> {
+    pub fn faults(&self, extent: Extent) -> Result<Report> {
         if let Err(reason) = probe::strace() {
-            return Ok(skipped("faults", &reason));
+            return Ok(Report::skipped("faults", &reason));
         }
-        let again = TargetKind::Control(ControlKind::SyncAgain);
-        let again = self.sweep(again, Fault::SyncError, CONTROL_POINTS)?;
-        let fsync = self.sweep(FSYNC, Fault::SyncError, CONTROL_POINTS)?;
-        let eio = self.sweep(SMALL, Fault::SyncError, points.div_ceil(2))?;
-        let enospc = self.sweep(SMALL, Fault::NoSpace, points / 2)?;
-        let calibrated = again.findings_count > 0 && fsync.is_right();
-        let right = eio.is_right() && enospc.is_right() && eio.counted("errors noticed") > 0;
-        let text = format!(
-            "store, syncs fail: {eio}\nstore, no space: {enospc}\ncontrol that stops: {}\n\
-             control that syncs again: {}",
-            fsync.figures(),
-            again.figures()
-        );
-        Ok(report("faults", calibrated, right, text))
+        let control = |kind| {
+            let target = TargetKind::Control(kind);
+            self.sweep(target, Fault::SyncError, Extent::Short(CONTROL_POINTS))
+        };
+        let fsync = control(ControlKind::Fsync)?;
+        let again = control(ControlKind::SyncAgain)?;
+        let go_on = control(ControlKind::GoOn)?;
+        let half = match extent {
+            Extent::Short(points) => Extent::Short(points.div_ceil(2)),
+            end @ Extent::End(_) => end,
+        };
+        let eio = self.sweep(SMALL, Fault::SyncError, half)?;
+        let enospc = self.sweep(SMALL, Fault::NoSpace, half)?;
+        let calibrated = fsync.is_right()
+            && fsync.counted("errors noticed") > 0
+            && again.findings_count > 0
+            && go_on.counted("acks after a failed sync") > 0;
+        let right = eio.is_right() && enospc.is_right() && eio.counted("hit") > 0;
+        Ok(Report::new("faults", calibrated, right)
+            .store("store, syncs fail", &eio)
+            .store("store, no space", &enospc)
+            .control("that stops", &fsync)
+            .control("that syncs again", &again)
+            .control("that goes on", &go_on))
     }
 
     /// Bit flips.
@@ -219,14 +190,10 @@ impl Campaign {
         let lenient = run(FSYNC, CONTROL_FLIPS)?;
         let store = run(SMALL, flips)?;
         let calibrated = nosum.total().silent > 0 && lenient.total().silent > 0;
-        let right = store.findings.is_empty();
-        let text = format!(
-            "store:\n{store}control without checksums: {:?}\n\
-             control that takes rot for a torn tail: {:?}",
-            nosum.total(),
-            lenient.total()
-        );
-        Ok(report("flip", calibrated, right, text))
+        Ok(Report::new("flip", calibrated, store.findings.is_empty())
+            .flips("store", &store)
+            .flipped_control("without checksums", &nosum)
+            .flipped_control("that takes rot for a torn tail", &lenient))
     }
 
     /// A full disk that grows.
@@ -235,7 +202,7 @@ impl Campaign {
     /// When a child or a mount fails.
     pub fn full(&self) -> Result<Report> {
         if let Err(reason) = SizedTmpfs::probe(&self.fresh("probe")?) {
-            return Ok(skipped("full", &reason));
+            return Ok(Report::skipped("full", &reason));
         }
         let run = |target, small_mb, patience| {
             let (binary, seed, large_mb) = (self.binary.clone(), self.seed, FULL_LARGER_MB);
@@ -253,12 +220,11 @@ impl Campaign {
         let patience = Duration::from_secs(30);
         let small = run(SMALL, FULL_MB, patience)?;
         let tight = run(TargetKind::Store(StoreSize::Tight), FULL_MB, patience)?;
-        let text = format!(
-            "store: {small}\nstore without a reserve: {tight}\ncontrol that never recovers: {}",
-            control.figures()
-        );
         let right = small.is_right() && tight.is_right();
-        Ok(report("full", control.findings_count > 0, right, text))
+        Ok(Report::new("full", control.findings_count > 0, right)
+            .store("store", &small)
+            .store("store without a reserve", &tight)
+            .control("that never recovers", &control))
     }
 
     /// A memory cap.
@@ -267,10 +233,10 @@ impl Campaign {
     /// When a child or a control group fails.
     pub fn cap(&self, steps: u64) -> Result<Report> {
         if let Err(reason) = MemoryCap::probe() {
-            return Ok(skipped("cap", &reason));
+            return Ok(Report::skipped("cap", &reason));
         }
-        let calibrated = !MemoryCap::bears(&self.binary, &self.dir, 100, 200)?
-            && MemoryCap::bears(&self.binary, &self.dir, 100, 20)?;
+        let over = MemoryCap::bears(&self.binary, &self.dir, 100, 200)?;
+        let below = MemoryCap::bears(&self.binary, &self.dir, 100, 20)?;
         let (binary, seed) = (self.binary.clone(), self.seed);
         let target = TargetKind::Store(StoreSize::Capped);
         let rig = CappedLoad {
@@ -281,25 +247,77 @@ impl Campaign {
             steps,
         };
         let store = rig.run(&self.fresh("cap")?)?;
-        Ok(report(
-            "cap",
-            calibrated,
-            store.is_right(),
-            format!("store: {store}"),
-        ))
+        let calibrated = !over && below;
+        Ok(Report::new("cap", calibrated, store.is_right())
+            .store("store", &store)
+            .figures(
+                "control, eaters under a cap of 100 MiB",
+                [
+                    ("of 200 MiB alive", u64::from(over)),
+                    ("of 20 MiB alive", u64::from(below)),
+                ],
+            ))
     }
 
-    fn sweep(
-        &self,
-        target: TargetKind,
-        fault: Fault,
-        points_max: usize,
-    ) -> Result<super::specimen::Tally> {
-        // A control has no flushes; its commits are what calibrates.
-        let activities = if target.is_store() {
-            Activity::ALL.to_vec()
-        } else {
-            vec![Activity::Create, Activity::Commit]
+    /// Simulated machines, one for each seed.
+    #[must_use]
+    pub fn sim(&self, seeds: u64) -> Report {
+        let store = sim::sweep(self.seed, seeds);
+        let caught = sim::lies_caught(self.seed, CONTROL_SEEDS);
+        let repeated = sim::traces_repeated(self.seed, CONTROL_TRACES);
+        let calibrated = caught * 2 >= CONTROL_SEEDS && repeated == CONTROL_TRACES;
+        let total = &store.total;
+        let wrong = u64::try_from(store.findings.len()).unwrap_or(u64::MAX);
+        let figures = [
+            ("seeds", store.seeds),
+            ("wrong", wrong),
+            ("commits", total.commits),
+            ("promised", total.promised),
+            ("crashes", total.crashes),
+            ("kills", total.kills),
+            ("closes", total.closes),
+            ("sync failures", total.sync_failures),
+            ("refused", total.refused),
+            ("torn away", total.torn_away),
+        ];
+        Report::new("sim", calibrated, store.findings.is_empty())
+            .figures("store", figures)
+            .finding(&store.findings)
+            .figures(
+                "control, a disk that lies about syncs",
+                [("seeds", CONTROL_SEEDS), ("caught", caught)],
+            )
+            .figures(
+                "control, the same seed twice",
+                [("seeds", CONTROL_TRACES), ("same trace", repeated)],
+            )
+    }
+
+    /// The control of kills at system calls, at its writes: only some of them stand within a batch.
+    fn split_batches(&self) -> Result<Tally> {
+        let rig = Sweep {
+            binary: self.binary.clone(),
+            target: TargetKind::Control(ControlKind::SplitBatch),
+            fault: Fault::Kill,
+            activities: vec![Activity::Commit],
+            only: Some("write"),
+            reach: Reach::Points(CONTROL_POINTS),
+            seed: self.seed,
+        };
+        rig.run(&self.fresh("sweep")?)
+    }
+
+    fn sweep(&self, target: TargetKind, fault: Fault, extent: Extent) -> Result<Tally> {
+        let (activities, reach) = match extent {
+            Extent::End(activity) => (vec![activity], Reach::End),
+            Extent::Short(points) if target.is_store() => {
+                (Activity::ALL.to_vec(), Reach::Points(points))
+            }
+            // A control has no flushes; its commits are what calibrates.
+            Extent::Short(points) => {
+                let activities = vec![Activity::Create, Activity::Commit];
+                (activities, Reach::Points(points))
+            }
         };
         let (binary, seed) = (self.binary.clone(), self.seed);
         let rig = Sweep {
@@ -308,7 +326,7 @@ impl Campaign {
             fault,
             activities,
             only: None,
-            points_max,
+            reach,
             seed,
         };
         rig.run(&self.fresh("sweep")?)
@@ -325,27 +343,5 @@ impl Campaign {
             .unwrap_or_else(|| self.dir.clone());
         std::fs::create_dir_all(Path::new(&dir))?;
         Ok(dir)
-    }
-}
-
-fn report(name: &str, calibrated: bool, right: bool, text: String) -> Report {
-    let outcome = match (calibrated, right) {
-        (_, false) => Outcome::Failed,
-        (false, true) => Outcome::Uncalibrated,
-        (true, true) => Outcome::Passed,
-    };
-    Report {
-        name: name.to_owned(),
-        outcome,
-        text,
-    }
-}
-
-fn skipped(name: &str, reason: &anyhow::Error) -> Report {
-    let outcome = Outcome::Skipped(format!("{reason:#}"));
-    Report {
-        name: name.to_owned(),
-        outcome,
-        text: String::new(),
     }
 }

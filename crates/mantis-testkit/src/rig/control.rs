@@ -35,17 +35,20 @@ pub enum ControlKind {
     NoSum,
     /// After a failed sync it tries again and goes on: fault injection must show it.
     SyncAgain,
+    /// After a failed sync it says that it takes no more writes, and takes them: the same.
+    GoOn,
 }
 
 impl ControlKind {
     /// Every control.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Fsync,
         Self::NoSync,
         Self::AckFirst,
         Self::SplitBatch,
         Self::NoSum,
         Self::SyncAgain,
+        Self::GoOn,
     ];
 
     /// The word of the command line.
@@ -58,6 +61,7 @@ impl ControlKind {
             Self::SplitBatch => "control-split-batch",
             Self::NoSum => "control-nosum",
             Self::SyncAgain => "control-sync-again",
+            Self::GoOn => "control-go-on",
         }
     }
 
@@ -147,7 +151,7 @@ impl ControlStore {
                 state.file.write_all(&records.concat())?;
                 state.file.sync_data().or_else(|_| state.file.sync_data())
             }
-            ControlKind::Fsync | ControlKind::NoSum => {
+            ControlKind::Fsync | ControlKind::NoSum | ControlKind::GoOn => {
                 state.file.write_all(&records.concat())?;
                 state.file.sync_data()
             }
@@ -177,7 +181,7 @@ impl Target for ControlStore {
             _ => vec![record_of(seq, &changes)],
         };
         if let Err(error) = self.write(&mut state, &records) {
-            state.broken = true;
+            state.broken = self.kind != ControlKind::GoOn;
             let text = error.to_string();
             return Err(Refusal {
                 code: "sync_failed".into(),

@@ -1,7 +1,8 @@
 //! Bit flips: one bit of one file of a store is turned, then all of it is read in a new process.
 //!
 //! Each flip is detected at open, detected at a read, harmless (everything reads as before), or
-//! silent: something reads differently and nobody said so. Silent must be zero.
+//! silent: something reads differently and nobody said so. Silent must be zero. Most flips go to bytes
+//! that a reader depends on, and they are counted by themselves: others cannot be detected.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 use super::child::Binary;
 use super::copy::{copy_dir, files_below};
 use super::heard::Stop;
+use super::live::LiveBytes;
 use super::oracle::Contents;
 use super::script::Script;
 use super::specimen::{PATIENCE, ReadBack, Specimen, Tally, read_back};
@@ -23,6 +25,8 @@ use crate::dice::Dice;
 
 /// After so many flips another store is made.
 const FLIPS_PER_STORE: u64 = 100;
+/// So many of a hundred flips are aimed at live bytes.
+const LIVE_PERCENT: u64 = 60;
 
 /// A sweep over the files of a store.
 #[derive(Clone, Debug)]
@@ -35,6 +39,27 @@ pub struct FlipSweep {
     pub flips: u64,
     /// Everything random follows from it.
     pub seed: u64,
+}
+
+/// What a byte is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Zone {
+    /// A reader depends on it.
+    Live,
+    /// It was data once, or is data that nobody needs.
+    Dead,
+    /// Room that was written ahead.
+    Spare,
+}
+
+impl Zone {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Dead => "dead",
+            Self::Spare => "spare",
+        }
+    }
 }
 
 /// What became of the flips of one kind of byte.
@@ -55,8 +80,8 @@ pub struct Classes {
 /// What came out, by kind of file and byte.
 #[derive(Clone, Debug, Default)]
 pub struct FlipTally {
-    /// By file kind, and whether the byte lies in data or in space that is spare.
-    pub classes: BTreeMap<(String, bool), Classes>,
+    /// By file kind and zone.
+    pub classes: BTreeMap<(String, Zone), Classes>,
     /// Silent and crashing flips, in words, with their codes; errors seen, with their counts.
     pub findings: Vec<String>,
     /// Codes of detected flips.
@@ -67,15 +92,62 @@ impl FlipTally {
     /// All kinds together.
     #[must_use]
     pub fn total(&self) -> Classes {
-        self.classes
-            .values()
-            .fold(Classes::default(), |sum, c| Classes {
-                at_open: sum.at_open + c.at_open,
-                at_read: sum.at_read + c.at_read,
-                harmless: sum.harmless + c.harmless,
-                silent: sum.silent + c.silent,
-                crashed: sum.crashed + c.crashed,
-            })
+        self.sum(|_| true)
+    }
+
+    /// All kinds of bytes that a reader depends on.
+    #[must_use]
+    pub fn live(&self) -> Classes {
+        self.sum(|zone| zone == Zone::Live)
+    }
+
+    fn sum(&self, wanted: impl Fn(Zone) -> bool) -> Classes {
+        let rows = self.classes.iter().filter(|((_, zone), _)| wanted(*zone));
+        rows.fold(Classes::default(), |sum, (_, c)| Classes {
+            at_open: sum.at_open + c.at_open,
+            at_read: sum.at_read + c.at_read,
+            harmless: sum.harmless + c.harmless,
+            silent: sum.silent + c.silent,
+            crashed: sum.crashed + c.crashed,
+        })
+    }
+
+    /// All figures by name.
+    #[must_use]
+    pub fn as_figures(&self) -> BTreeMap<String, u64> {
+        let (all, live) = (self.total(), self.live());
+        let mut figures = BTreeMap::new();
+        let own = [
+            ("flips", all.count()),
+            ("detected", all.detected()),
+            ("harmless", all.harmless),
+            ("silent", all.silent),
+            ("crashed", all.crashed),
+            ("live", live.count()),
+            ("live detected", live.detected()),
+            ("live harmless", live.harmless),
+        ];
+        figures.extend(own.map(|(name, figure)| (name.to_owned(), figure)));
+        for ((kind, zone), classes) in &self.classes {
+            let name = format!("{kind} {}", zone.word());
+            figures.insert(format!("{name} detected"), classes.detected());
+            figures.insert(format!("{name} harmless"), classes.harmless);
+        }
+        figures
+    }
+}
+
+impl Classes {
+    /// All of them.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.detected() + self.harmless + self.silent + self.crashed
+    }
+
+    /// At open or at a read.
+    #[must_use]
+    pub const fn detected(&self) -> u64 {
+        self.at_open + self.at_read
     }
 }
 
@@ -87,13 +159,12 @@ impl fmt::Display for FlipTally {
             "", "at open", "at read", "harmless", "SILENT", "crashed"
         )?;
         let total = ("all".to_owned(), self.total());
-        let rows = self.classes.iter().map(|((kind, in_data), classes)| {
-            (
-                format!("{kind}, {}", if *in_data { "data" } else { "spare" }),
-                *classes,
-            )
-        });
-        for (name, c) in rows.chain([total]) {
+        let live = ("live".to_owned(), self.live());
+        let rows = self
+            .classes
+            .iter()
+            .map(|((kind, zone), classes)| (format!("{kind}, {}", zone.word()), *classes));
+        for (name, c) in rows.chain([live, total]) {
             let Classes {
                 at_open,
                 at_read,
@@ -113,6 +184,14 @@ impl fmt::Display for FlipTally {
     }
 }
 
+/// A store whose copies are damaged.
+#[derive(Debug)]
+struct Template {
+    dir: PathBuf,
+    expected: Contents,
+    live: LiveBytes,
+}
+
 /// Where a bit is turned.
 #[derive(Clone, Debug)]
 struct Spot {
@@ -120,7 +199,7 @@ struct Spot {
     kind: String,
     offset: u64,
     bit: u32,
-    in_data: bool,
+    zone: Zone,
 }
 
 impl FlipSweep {
@@ -131,33 +210,36 @@ impl FlipSweep {
     pub fn run(&self, dir: &Path) -> Result<FlipTally> {
         let mut tally = FlipTally::default();
         let mut dice = Dice::at(self.seed, &[4]);
-        let mut template: Option<(PathBuf, Contents)> = None;
+        let mut template: Option<Template> = None;
         for flip in 0..self.flips {
-            let (whole, expected) = match template.take() {
+            let made = match template.take() {
                 Some(made) if flip % FLIPS_PER_STORE != 0 => made,
                 _ => self.template(&dir.join(format!("template-{flip}")), flip)?,
             };
             let damaged = dir.join(format!("flip-{flip}"));
-            copy_dir(&whole, &damaged)?;
-            let spot = choose(&damaged, &mut dice)?;
+            copy_dir(&made.dir, &damaged)?;
+            let spot = choose(&damaged, &made.live, &mut dice)?;
             turn(&spot)?;
             let came_back = read_back(&self.binary, &damaged, self.target, false)?;
-            let bad = classify(&mut tally, &spot, &damaged, came_back, &expected);
+            let bad = classify(&mut tally, &spot, &damaged, came_back, &made.expected);
             if !bad {
                 fs::remove_dir_all(&damaged)?;
             }
-            template = Some((whole, expected));
+            template = Some(made);
         }
         Ok(tally)
     }
 
     /// A store with tables, dead log records and live ones, left as a killed process leaves it.
-    fn template(&self, at: &Path, number: u64) -> Result<(PathBuf, Contents)> {
+    fn template(&self, at: &Path, number: u64) -> Result<Template> {
         fs::create_dir_all(at)?;
+        // Large values that were overwritten are most of a file, and flips in them say nothing: only
+        // every second store has some.
+        let has_large = self.target.is_store() && (number / FLIPS_PER_STORE) % 2 == 1;
         let script = Script {
             writers: 2,
             keys: 60,
-            large_percent: 2,
+            large_percent: if has_large { 2 } else { 0 },
             ..Script::mixed(self.seed ^ number)
         };
         let mut specimen = Specimen::new(at.join("store"), self.target, script);
@@ -187,47 +269,89 @@ impl FlipSweep {
         ensure!(tally.is_right(), "the template is not right: {tally}");
         let copy = at.join("copy");
         copy_dir(&untouched, &copy)?;
-        match read_back(&self.binary, &copy, self.target, false)? {
-            ReadBack::Whole(contents) => Ok((untouched, contents)),
+        let expected = match read_back(&self.binary, &copy, self.target, false)? {
+            ReadBack::Whole(contents) => contents,
             other => anyhow::bail!("the template cannot be read: {other}"),
-        }
+        };
+        let live = if self.target.is_store() {
+            live_bytes(&untouched, &at.join("tables"))?
+        } else {
+            LiveBytes::default()
+        };
+        Ok(Template {
+            dir: untouched,
+            expected,
+            live,
+        })
     }
 }
 
-/// Kinds of files are equally likely, so that the small ones get their share.
-fn choose(dir: &Path, dice: &mut Dice) -> Result<Spot> {
-    let mut by_kind: BTreeMap<String, Vec<(PathBuf, u64)>> = BTreeMap::new();
-    for file in files_below(dir)? {
-        let len = fs::metadata(&file)?.len();
-        if len > 0 {
-            by_kind
-                .entry(kind_of(dir, &file))
-                .or_default()
-                .push((file, len));
-        }
-    }
-    let kinds: Vec<&String> = by_kind.keys().collect();
-    let kind = (*kinds.get(dice.index(kinds.len())).context("no files")?).clone();
-    let files = by_kind.get(&kind).context("a kind has files")?;
-    let (file, len) = files
-        .get(dice.index(files.len()))
-        .context("a kind has files")?
-        .clone();
-    let data_len = data_len(&file)?;
-    // Most flips go where data lies; the spare room behind it gets the rest.
-    let offset = if data_len > 0 && dice.percent(85) {
-        dice.below(data_len)
+/// The tables say from where on they need the log; they are asked at a copy, as asking may tidy up.
+fn live_bytes(dir: &Path, copy: &Path) -> Result<LiveBytes> {
+    copy_dir(&dir.join("store/tables"), copy)?;
+    let verified = mantis_engine::verify(copy)?;
+    ensure!(verified.damages.is_empty(), "{:?}", verified.damages);
+    LiveBytes::of(dir, verified.replay_from)
+}
+
+/// Log and tables hold the users' data; the other files are small, and one checksum covers each.
+fn weight_of(kind: &str) -> usize {
+    if kind.ends_with(".seg") || kind.ends_with("tables/tables") {
+        4
     } else {
-        dice.below(len)
-    };
+        1
+    }
+}
+
+/// Most flips go to live bytes; the others may meet anything, mostly where data lies. Kinds of files
+/// have their weights, so that the small ones get their share.
+fn choose(dir: &Path, live: &LiveBytes, dice: &mut Dice) -> Result<Spot> {
     let bit = u32::try_from(dice.below(8)).unwrap_or(0);
+    let drawn = dice.percent(LIVE_PERCENT).then(|| {
+        let kind = |file: &Path| kind_of(dir, &dir.join(file));
+        live.draw(kind, weight_of, dice)
+    });
+    let (file, offset) = match drawn.flatten() {
+        Some((file, offset)) => (dir.join(file), offset),
+        None => choose_any(dir, dice)?,
+    };
+    let below = file.strip_prefix(dir).unwrap_or(&file);
+    let zone = if live.holds(below, offset) {
+        Zone::Live
+    } else if offset < data_len(&file)? {
+        Zone::Dead
+    } else {
+        Zone::Spare
+    };
+    let kind = kind_of(dir, &file);
     Ok(Spot {
         file,
         kind,
         offset,
         bit,
-        in_data: offset < data_len,
+        zone,
     })
+}
+
+fn choose_any(dir: &Path, dice: &mut Dice) -> Result<(PathBuf, u64)> {
+    let mut by_kind: BTreeMap<String, Vec<(PathBuf, u64)>> = BTreeMap::new();
+    for file in files_below(dir)? {
+        let len = fs::metadata(&file)?.len();
+        let kind = kind_of(dir, &file);
+        if len > 0 {
+            by_kind.entry(kind).or_default().push((file, len));
+        }
+    }
+    let files = by_kind.values().nth(dice.index(by_kind.len().max(1)));
+    let files = files.context("no files")?;
+    let (file, len) = files.get(dice.index(files.len())).context("no file")?;
+    let data_len = data_len(file)?;
+    let offset = if data_len > 0 && dice.percent(85) {
+        dice.below(data_len)
+    } else {
+        dice.below(*len)
+    };
+    Ok((file.clone(), offset))
 }
 
 /// The first two parts of a path below the store, without numbers.
@@ -276,7 +400,7 @@ fn classify(
 ) -> bool {
     let classes = tally
         .classes
-        .entry((spot.kind.clone(), spot.in_data))
+        .entry((spot.kind.clone(), spot.zone))
         .or_default();
     let said = match came_back {
         ReadBack::Whole(contents) if contents == *expected => {

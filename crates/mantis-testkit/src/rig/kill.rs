@@ -16,13 +16,19 @@ use crate::dice::Dice;
 
 /// After so many kills a new store is begun, so that creation is killed, too.
 const KILLS_PER_STORE: u64 = 25;
+/// So many acknowledgements must be heard before a kill counts.
+const ACKS_MIN: u64 = 100;
+/// Kills after [`ACKS_MIN`], in the tally.
+pub const KILLS: &str = "kills after 100 acks";
+/// Those of [`KILLS`] that met a flush or a compaction, in the tally.
+pub const BUSY_KILLS: &str = "of these in a flush or a compaction";
 
 /// What is killed, and how often.
 #[derive(Clone, Debug)]
 pub struct KillLoop {
     /// The rig's binary.
     pub binary: Binary,
-    /// How many kills.
+    /// How many kills after enough acknowledgements. Kills while opening come on top.
     pub kills: u64,
     /// Everything random follows from it.
     pub seed: u64,
@@ -42,8 +48,10 @@ impl KillLoop {
         let mut dice = Dice::at(self.seed, &[1]);
         let mut stores = 0;
         let mut specimen: Option<Specimen> = None;
-        for kill in 0..self.kills {
-            let fresh = kill % KILLS_PER_STORE == 0;
+        // A child that never says enough is a finding; it must not make this go on for ever.
+        let rounds_max = self.kills.saturating_mul(2) + KILLS_PER_STORE;
+        while tally.counted(KILLS) < self.kills && tally.rounds < rounds_max {
+            let fresh = tally.rounds.is_multiple_of(KILLS_PER_STORE);
             let mut current = match specimen.take().filter(|_| !fresh) {
                 Some(current) => current,
                 None => {
@@ -65,21 +73,28 @@ impl KillLoop {
     fn round(&self, specimen: &mut Specimen, dice: &mut Dice, tally: &mut Tally) -> Result<bool> {
         tally.rounds += 1;
         let child = self.binary.write(&specimen.writing(&[activity(dice)]))?;
-        if dice.percent(10) {
+        let early = dice.percent(10);
+        if early {
             child.let_run(Duration::from_millis(dice.below(30)));
         } else {
-            child.wait_until(PATIENCE, |heard| heard.opened);
-            child.let_run(Duration::from_millis(50 + dice.below(350)));
+            child.wait_until(PATIENCE, |heard| heard.acks_count() >= ACKS_MIN);
+            child.let_run(Duration::from_millis(dice.below(400)));
             if dice.percent(50) {
                 let busy = |heard: &Heard| heard.busy() != (false, false);
                 child.wait_until(Duration::from_millis(400), busy);
                 child.let_run(Duration::from_millis(dice.below(12)));
             }
         }
+        let enough = child.heard(Heard::acks_count) >= ACKS_MIN;
         let ended = child.finish_by_kill()?;
         let heard = &ended.ear;
+        if !early && !enough {
+            tally.find(format!("fewer than {ACKS_MIN} acknowledgements"));
+        }
         tally.count("killed while opening", u64::from(!heard.opened));
         let (flush, compact) = heard.busy();
+        tally.count(KILLS, u64::from(enough));
+        tally.count(BUSY_KILLS, u64::from(enough && (flush || compact)));
         tally.count("killed in a flush", u64::from(flush));
         tally.count("killed in a compaction", u64::from(compact));
         tally.count("flushes heard", heard.phases_seen.0);

@@ -72,6 +72,30 @@ impl Tally {
         .to_string()
     }
 
+    /// All figures by name.
+    #[must_use]
+    pub fn as_figures(&self) -> BTreeMap<String, u64> {
+        let Self {
+            rounds,
+            acks,
+            promised,
+            lost,
+            unopened,
+            findings_count,
+            ..
+        } = *self;
+        let own = [
+            ("rounds", rounds),
+            ("acks", acks),
+            ("promised", promised),
+            ("lost", lost),
+            ("unopened", unopened),
+            ("findings", findings_count),
+        ];
+        let own = own.map(|(name, figure)| (name.to_owned(), figure));
+        own.into_iter().chain(self.counts.clone()).collect()
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub const fn is_right(&self) -> bool {

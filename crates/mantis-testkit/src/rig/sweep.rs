@@ -14,7 +14,7 @@ use super::script::Script;
 use super::specimen::{PATIENCE, ReadBack, Specimen, Tally, read_back};
 use super::strace::{Calls, around, calls_of, injected};
 use super::target::TargetKind;
-use super::writing::{Part, checkpoint_dir};
+use super::writing::{AFTER_THE_END, Part, checkpoint_dir};
 use crate::dice::Dice;
 
 /// What a child does while it is swept.
@@ -121,6 +121,21 @@ impl Fault {
     }
 }
 
+/// How far a sweep goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// At most so many points, spread over activities and calls.
+    Points(usize),
+    /// Every point, and beyond the last one until no run is hit any more.
+    End,
+}
+
+/// A call is swept to its end when so many runs in a row, behind every point that was ever seen, are
+/// not hit. More than one: threads share the work differently in each run.
+const MISSES_TO_END: u64 = 3;
+/// Points that are tried behind the last one that was seen.
+const BEYOND_MAX: u64 = 300;
+
 /// A sweep over a target.
 #[derive(Clone, Debug)]
 pub struct Sweep {
@@ -134,8 +149,8 @@ pub struct Sweep {
     pub activities: Vec<Activity>,
     /// Only this call, if one is named.
     pub only: Option<&'static str>,
-    /// At most so many points; they are spread over activities and calls.
-    pub points_max: usize,
+    /// How far.
+    pub reach: Reach,
     /// Everything random follows from it.
     pub seed: u64,
 }
@@ -170,14 +185,26 @@ impl Sweep {
                     .collect(),
             );
         }
-        let points = self.choose(points, &mut tally);
-        for (number, point) in points.iter().enumerate() {
-            self.hit(
-                &dir.join(format!("point-{number}")),
-                &template,
-                point,
-                &mut tally,
-            )?;
+        if let Reach::Points(points_max) = self.reach {
+            let points = self.choose(points, points_max, &mut tally);
+            for (number, point) in points.iter().enumerate() {
+                let at = dir.join(format!("point-{number}"));
+                self.hit(&at, &template, point, &mut tally)?;
+            }
+            return Ok(tally);
+        }
+        for (activity, call, ordinals) in points.into_iter().flatten() {
+            let at = dir.join(format!("{}-{call}", activity.word()));
+            let point = |ordinal| Point {
+                activity,
+                call: call.clone(),
+                ordinal,
+            };
+            let mut hit = |ordinal: u64, tally: &mut Tally| {
+                let at = at.join(ordinal.to_string());
+                self.hit(&at, &template, &point(ordinal), tally)
+            };
+            sweep_to_end(&ordinals, &mut tally, &mut hit)?;
         }
         Ok(tally)
     }
@@ -247,6 +274,7 @@ impl Sweep {
     fn choose(
         &self,
         found: Vec<Vec<(Activity, String, BTreeSet<u64>)>>,
+        points_max: usize,
         tally: &mut Tally,
     ) -> Vec<Point> {
         let mut dice = Dice::at(self.seed, &[3]);
@@ -266,14 +294,21 @@ impl Sweep {
             groups.push(group);
         }
         let mut chosen = Vec::new();
-        while chosen.len() < self.points_max && groups.iter().any(|group| !group.is_empty()) {
+        while chosen.len() < points_max && groups.iter().any(|group| !group.is_empty()) {
             chosen.extend(groups.iter_mut().filter_map(Vec::pop));
         }
-        chosen.truncate(self.points_max);
+        chosen.truncate(points_max);
         chosen
     }
 
-    fn hit(&self, at: &Path, template: &Specimen, point: &Point, tally: &mut Tally) -> Result<()> {
+    /// One point; answers whether the run was hit.
+    fn hit(
+        &self,
+        at: &Path,
+        template: &Specimen,
+        point: &Point,
+        tally: &mut Tally,
+    ) -> Result<bool> {
         tally.rounds += 1;
         let mut specimen = self.specimen(at, template, point.activity)?;
         let log = at.join("trace");
@@ -304,7 +339,7 @@ impl Sweep {
         } else {
             tally.find(format!("the point was: {name}, in {}", at.display()));
         }
-        Ok(())
+        Ok(hit)
     }
 
     fn check_behaviour(&self, ended: &Ended<Heard>, hit: bool, point: &Point, tally: &mut Tally) {
@@ -317,11 +352,15 @@ impl Sweep {
                 }
             }
             Fault::SyncError | Fault::NoSpace => {
-                for (what, code) in &heard.failed {
-                    tally.count(&format!("{what} failed: {code}"), 1);
-                }
+                check_parts(heard, tally);
                 if let Some((at, code, _)) = &heard.fatal {
                     tally.count(&format!("refused at {at}: {code}"), 1);
+                }
+                if self.fault == Fault::SyncError {
+                    let after = |text: &&String| text.contains(AFTER_THE_END);
+                    let after = heard.violations.iter().filter(after).count();
+                    let after = u64::try_from(after).unwrap_or(u64::MAX);
+                    tally.count("acks after a failed sync", after);
                 }
                 let noticed = refused > 0 || !heard.failed.is_empty() || heard.fatal.is_some();
                 // Commits are synced by `fdatasync`. An `fsync` is that of a table, which a flush in
@@ -370,5 +409,111 @@ impl Sweep {
             _ => tally.count("half checkpoints refused", 1),
         }
         Ok(())
+    }
+}
+
+/// What failed is known at once; nobody waits for it until a limit is reached.
+fn check_parts(heard: &Heard, tally: &mut Tally) {
+    for (what, code) in &heard.failed {
+        tally.count(&format!("{what} failed: {code}"), 1);
+        if code == "timeout" {
+            tally.find(format!("after a fault {what} waited out its time"));
+        }
+    }
+}
+
+/// Every ordinal that was seen, then those behind it until none is reached any more.
+fn sweep_to_end(
+    seen: &BTreeSet<u64>,
+    tally: &mut Tally,
+    hit: &mut dyn FnMut(u64, &mut Tally) -> Result<bool>,
+) -> Result<()> {
+    tally.count("calls swept", 1);
+    for &ordinal in seen {
+        hit(ordinal, tally)?;
+    }
+    let last = seen.last().copied().unwrap_or(0);
+    let mut misses = 0;
+    for ordinal in last + 1..=last + BEYOND_MAX {
+        misses = if hit(ordinal, tally)? { 0 } else { misses + 1 };
+        if misses == MISSES_TO_END {
+            tally.count("calls swept to their end", 1);
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+    use crate::rig::wire::Line;
+
+    fn findings(fault: Fault, what: &str, code: &str) -> u64 {
+        let sweep = Sweep {
+            binary: Binary::new("nothing"),
+            target: TargetKind::Store(crate::rig::target::StoreSize::Small),
+            fault,
+            activities: vec![Activity::Flush],
+            only: None,
+            reach: Reach::End,
+            seed: 1,
+        };
+        let mut ear = Heard::default();
+        let (what, code) = (what.to_owned(), code.to_owned());
+        ear.take(Line::Failed { what, code });
+        let ended = Ended {
+            ear,
+            status: ExitStatus::from_raw(0),
+            complaints: String::new(),
+            hung: false,
+        };
+        let point = Point {
+            activity: Activity::Flush,
+            call: "pwrite64".to_owned(),
+            ordinal: 1,
+        };
+        let mut tally = Tally::default();
+        sweep.check_behaviour(&ended, true, &point, &mut tally);
+        tally.findings_count
+    }
+
+    #[test]
+    fn a_part_that_waits_out_its_time_is_a_finding_and_one_that_is_refused_is_not() {
+        for fault in [Fault::NoSpace, Fault::SyncError] {
+            assert_eq!(findings(fault, "flush", "timeout"), 1);
+            assert_eq!(findings(fault, "flush", "disk_full"), 0);
+        }
+    }
+
+    /// What a sweep to the end tries, when runs are hit up to an ordinal.
+    fn tried(seen: &[u64], hit_to: u64) -> (Vec<u64>, Tally) {
+        let (mut tried, mut tally) = (Vec::new(), Tally::default());
+        let seen = seen.iter().copied().collect();
+        let mut hit = |ordinal, _: &mut Tally| {
+            tried.push(ordinal);
+            Ok(ordinal <= hit_to)
+        };
+        sweep_to_end(&seen, &mut tally, &mut hit).unwrap();
+        (tried, tally)
+    }
+
+    #[test]
+    fn a_sweep_goes_on_behind_what_was_seen_until_nothing_is_hit() {
+        let (all, tally) = tried(&[2, 4], 4);
+        assert_eq!(all, [2, 4, 5, 6, 7]);
+        assert_eq!(tally.counted("calls swept to their end"), 1);
+        let (all, _) = tried(&[2, 4], 6);
+        assert_eq!(all, [2, 4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_call_that_is_always_hit_is_not_swept_to_its_end() {
+        let (_, tally) = tried(&[1], u64::MAX);
+        assert_eq!(tally.counted("calls swept"), 1);
+        assert_eq!(tally.counted("calls swept to their end"), 0);
     }
 }

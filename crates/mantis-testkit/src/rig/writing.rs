@@ -16,6 +16,10 @@ const PHASE_POLL: Duration = Duration::from_millis(1);
 const STIR_PAUSE: Duration = Duration::from_millis(15);
 const PERSIST_PAUSE: Duration = Duration::from_millis(5);
 
+/// What is said about a step that began after the store had said that it takes no more writes, and
+/// that was acknowledged all the same.
+pub const AFTER_THE_END: &str = "acknowledged after the end";
+
 /// What a writing child does.
 #[derive(Clone, Debug)]
 pub struct Writing {
@@ -297,7 +301,7 @@ fn acknowledge(writer: u32, index: u64, done: Done, was_final: bool) -> io::Resu
     })
     .say()?;
     if was_final && seq > 0 {
-        let text = format!("writer {writer}: step {index} acknowledged after the end");
+        let text = format!("writer {writer}: step {index} {AFTER_THE_END}");
         Line::Violation(text).say()?;
     }
     Ok(())

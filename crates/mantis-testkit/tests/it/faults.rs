@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use mantis_env::{Env, Fault, FaultPlan, FaultyFs, Fs, OpKind};
 use mantis_testkit::rig::heard::{Heard, Stop};
+use mantis_testkit::rig::liar::{Lie, LyingFs, OneFailure};
 use mantis_testkit::rig::oracle::{Contents, Found, Oracle};
 use mantis_testkit::rig::script::Script;
 use mantis_testkit::rig::store::MantisStore;
 use mantis_testkit::rig::target::{Refusal, Target};
 use mantis_testkit::rig::wire::{Ack, Line};
 
-use crate::liar::{Lie, LyingFs, OneFailure};
 use crate::setting;
 
 const STEPS_BEFORE: u64 = 15;

@@ -6,9 +6,6 @@
 mod setting;
 
 #[cfg(test)]
-mod liar;
-
-#[cfg(test)]
 mod kill;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use mantis_testkit::rig::control::ControlKind;
 use mantis_testkit::rig::probe;
 use mantis_testkit::rig::specimen::Tally;
-use mantis_testkit::rig::sweep::{Activity, Fault, Sweep};
+use mantis_testkit::rig::sweep::{Activity, Fault, Reach, Sweep};
 use mantis_testkit::rig::target::{StoreSize, TargetKind};
 
 use crate::setting;
@@ -37,7 +37,7 @@ fn run_only(
         fault,
         activities: activities.to_vec(),
         only,
-        points_max: usize::try_from(points_max).expect("a small number"),
+        reach: Reach::Points(usize::try_from(points_max).expect("a small number")),
         seed,
     };
     let tally = rig.run(dir.path()).expect("the children run");
@@ -62,7 +62,9 @@ fn control_that_syncs_survives_a_kill_at_every_call() {
 #[test]
 fn control_that_splits_batches_is_caught_by_the_sweep() {
     let target = TargetKind::Control(ControlKind::SplitBatch);
-    let Some(tally) = run(target, Fault::Kill, &PLAIN, 25) else {
+    // Only some of its writes stand within a batch: nearly all of them are tried.
+    let tally = run_only(target, Fault::Kill, &[Activity::Commit], Some("write"), 30);
+    let Some(tally) = tally else {
         return;
     };
     assert!(tally.findings_count > 0, "{tally}");
@@ -87,6 +89,40 @@ fn control_that_syncs_again_after_a_failure_is_caught() {
         return;
     };
     assert!(tally.findings_count > 0, "{tally}");
+}
+
+#[test]
+fn control_that_goes_on_after_it_said_it_would_not_is_caught() {
+    let target = TargetKind::Control(ControlKind::GoOn);
+    let Some(tally) = run(target, Fault::SyncError, &[Activity::Commit], 10) else {
+        return;
+    };
+    assert!(tally.counted("acks after a failed sync") > 0, "{tally}");
+}
+
+/// Beyond what was seen the sweep goes on until nothing is hit, and says so.
+#[test]
+fn a_sweep_to_the_end_ends_behind_the_last_call() {
+    let name = "sweep to the end";
+    if let Err(reason) = probe::strace() {
+        println!("SKIP {name}: {reason:#}");
+        return;
+    }
+    let (seed, dir) = (setting::seed(name), setting::dir());
+    let rig = Sweep {
+        binary: setting::binary(),
+        target: TargetKind::Control(ControlKind::Fsync),
+        fault: Fault::Kill,
+        activities: vec![Activity::Create],
+        only: Some("fdatasync"),
+        reach: Reach::End,
+        seed,
+    };
+    let tally = rig.run(dir.path()).expect("the children run");
+    assert!(tally.is_right() && tally.counted("hit") > 0, "{tally}");
+    assert!(tally.counted("not reached") >= 3, "{tally}");
+    assert_eq!(tally.counted("calls swept"), 1, "{tally}");
+    assert_eq!(tally.counted("calls swept to their end"), 1, "{tally}");
 }
 
 const SMALL: TargetKind = TargetKind::Store(StoreSize::Small);

@@ -10,7 +10,7 @@ use mantis_env::{File, Fs, Lock, OpenMode};
 
 /// What the file system does when a file is to be synced.
 #[derive(Clone, Debug)]
-pub(crate) enum Lie {
+pub enum Lie {
     /// Nothing, and it says that all is well.
     Skip,
     /// It syncs, and keeps a failure to itself.
@@ -22,13 +22,13 @@ pub(crate) enum Lie {
 /// Makes the Nth `sync_data` fail, once: the next one would answer well. The log syncs its commits by
 /// that call, and what it writes ahead by `sync_all`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct OneFailure {
+pub struct OneFailure {
     left: Arc<AtomicU64>,
 }
 
 impl OneFailure {
     /// The `nth` call from now on fails.
-    pub(crate) fn arm(&self, nth: u64) {
+    pub fn arm(&self, nth: u64) {
         self.left.store(nth, Ordering::SeqCst);
     }
 
@@ -40,15 +40,20 @@ impl OneFailure {
             == Ok(1)
     }
 
-    pub(crate) fn was_met(&self) -> bool {
+    /// Whether the failure has happened.
+    #[must_use]
+    pub fn was_met(&self) -> bool {
         self.left.load(Ordering::SeqCst) == 0
     }
 }
 
+/// A file system that lies.
 #[derive(Debug)]
-pub(crate) struct LyingFs {
-    pub(crate) inner: Arc<dyn Fs>,
-    pub(crate) lie: Lie,
+pub struct LyingFs {
+    /// What it stands on.
+    pub inner: Arc<dyn Fs>,
+    /// How it lies.
+    pub lie: Lie,
 }
 
 #[derive(Debug)]

@@ -9,12 +9,13 @@ use std::time::Duration;
 use mantis_engine::{Direction, MemoryEngine, MemoryOptions, Snapshot};
 use mantis_env::{Env, Fault, FaultPlan, FaultyFs, OpKind};
 use mantis_log::{Log, LogOptions};
-use mantis_testkit::dice::Dice;
 use mantis_txn::{DurableHook, Pending, Store};
 use mantis_types::{
     DatabaseId, Durability, EncodedKey, Limits, OwnerId, RecordBuilder, Seq, Space, ValueKind,
     WriteBatchBuilder,
 };
+
+use crate::dice::Dice;
 
 const KEYS: u64 = 24;
 const OPEN_COMMITS_MAX: usize = 6;
@@ -23,20 +24,27 @@ const TASK_STEPS_MAX: usize = 500;
 
 /// What happened in a run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Summary {
-    pub(crate) commits: u64,
-    pub(crate) promised: u64,
-    pub(crate) crashes: u64,
-    pub(crate) kills: u64,
-    pub(crate) closes: u64,
-    pub(crate) sync_failures: u64,
-    pub(crate) refused: u64,
+pub struct Summary {
+    /// Commits that were begun.
+    pub commits: u64,
+    /// Commits that had to be there after stops, added up.
+    pub promised: u64,
+    /// Power cuts.
+    pub crashes: u64,
+    /// Kills of the process.
+    pub kills: u64,
+    /// Shutdowns in good order.
+    pub closes: u64,
+    /// Commits that failed at their sync.
+    pub sync_failures: u64,
+    /// Commits that were refused.
+    pub refused: u64,
     /// Commits that a crash took away, and was allowed to.
-    pub(crate) torn_away: u64,
+    pub torn_away: u64,
 }
 
 impl Summary {
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.commits += other.commits;
         self.promised += other.promised;
         self.crashes += other.crashes;
@@ -78,8 +86,11 @@ struct Run {
     summary: Summary,
 }
 
-/// Makes one run of `steps` steps on the machine; panics when something is wrong.
-pub(crate) fn simulate(env: &Env, seed: u64, steps: u64) -> Summary {
+/// Makes one run of `steps` steps on the machine.
+///
+/// # Panics
+/// When something is wrong.
+pub fn simulate(env: &Env, seed: u64, steps: u64) -> Summary {
     let plan = FaultPlan::new();
     let faulty = env.with_fs(Arc::new(FaultyFs::new(Arc::clone(env.fs()), plan.clone())));
     env.fs()
