@@ -1,13 +1,15 @@
 //! Bodies of requests: collected within the limit, and JSON that is read strictly.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mantis_types::Code;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -67,14 +69,60 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Outcome<()> {
     ))
 }
 
-/// Reads JSON into a type that refuses unknown members.
+/// Reads a JSON object into a type that refuses unknown members.
 ///
 /// # Errors
 /// 400: `invalid_json` for text that is no JSON or nests too deep, `invalid_request` for JSON of
 /// another form; the message names the member.
 pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8], depth_max: usize) -> Outcome<T> {
     check_depth(body, depth_max)?;
-    serde_json::from_slice(body).map_err(|error| json_failure(&error))
+    let mut text = serde_json::Deserializer::from_slice(body);
+    let read = members(&mut text).and_then(|read| text.end().map(|()| read));
+    read.map_err(|error| json_failure(&error))
+}
+
+/// A type with named members, from an object only: serde takes an array for one, too, and its
+/// elements for the members in order.
+///
+/// # Errors
+/// For anything but an object.
+pub(crate) fn members<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Members<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Members(PhantomData))
+}
+
+/// A list of such objects.
+///
+/// # Errors
+/// For anything but a list of objects.
+pub(crate) fn list_of_members<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(transparent, bound = "T: Deserialize<'de>")]
+    struct Item<T>(#[serde(deserialize_with = "members")] T);
+
+    let items = Vec::<Item<T>>::deserialize(deserializer)?;
+    Ok(items.into_iter().map(|Item(item)| item).collect())
 }
 
 fn json_failure(error: &serde_json::Error) -> Failure {
@@ -135,7 +183,7 @@ where
 
 struct WholeNumber;
 
-impl serde::de::Visitor<'_> for WholeNumber {
+impl Visitor<'_> for WholeNumber {
     type Value = i64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,6 +259,9 @@ mod tests {
         assert_eq!(code, "invalid_request");
         assert!(message.contains("vlaue"), "{message}");
         assert_eq!(refused("{}").0, "invalid_request");
+        // Serde itself takes it.
+        assert!(serde_json::from_str::<Form>("[1]").is_ok());
+        assert_eq!(refused("[1]").0, "invalid_request");
         assert_eq!(refused(r#"{"value":1} x"#).0, "invalid_json");
         assert_eq!(refused(r#"{"value":"#).0, "invalid_json");
         assert_eq!(refused(r#"{"value":1,"value":2}"#).0, "invalid_request");

@@ -8,6 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::body::members;
 use crate::failure::{Failure, Outcome};
 
 pub(crate) const OCTETS: &str = "application/octet-stream";
@@ -149,6 +150,7 @@ pub(crate) enum KeyForm {
     /// A key that is UTF-8 text.
     Text(String),
     /// A key that is not.
+    #[serde(deserialize_with = "members")]
     Bytes(Wrapped),
 }
 

@@ -31,8 +31,8 @@ pub use entry::StorageEntry;
 pub use mantis_env::Env;
 pub use mantis_session::{
     Batch, BatchDone, BatchOp, Command, Committed, Condition, Database, DatabaseOptions,
-    DatabaseStatus, DeleteDone, Entry, Expiry, IncrementDone, KvStats as StorageStats, List,
-    ListItem, ListPage, LogSettings, OpDone, Principal, Put, PutDone, Reply, Session,
+    DatabaseStatus, DeleteDone, Entry, Expiry, IncrementDone, KeyCount, KvStats as StorageStats,
+    List, ListItem, ListPage, LogSettings, OpDone, Principal, Put, PutDone, Reply, Session,
     SessionError as StorageError,
 };
 pub use mantis_types::{Code, Durability, ErrorKind, Limits, Seq};

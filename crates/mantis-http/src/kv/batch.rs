@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::value::expiry;
 use crate::answer::{enveloped, with_commit};
 use crate::app::App;
-use crate::body::{maybe_span, maybe_whole, present};
+use crate::body::{list_of_members, maybe_span, maybe_whole, present};
 use crate::call::{Call, Payload, strange_reply};
 use crate::failure::{Failure, Outcome};
 use crate::openapi::{Answer, BatchShape, FailureAnswer, FormatWord, OperationShape};
@@ -24,6 +24,7 @@ use crate::value::{Format, KeyForm, Readable, Shown, Stored, TextOrBase64, Value
 pub(crate) struct BatchForm {
     /// In the order in which they take effect; at most 10,000.
     #[schema(value_type = Vec<OperationShape>, max_items = 10_000)]
+    #[serde(deserialize_with = "list_of_members")]
     operations: Vec<OperationForm>,
     /// One commit for all, or each for itself.
     #[serde(default)]

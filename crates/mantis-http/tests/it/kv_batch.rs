@@ -174,6 +174,9 @@ fn a_malformed_batch_changes_nothing() {
         "[]",
         r#"{"operations":1}"#,
         r#"{"operations":[],"atomc":true}"#,
+        r#"[[{"op":"set","key":"g","value":1}],false]"#,
+        r#"{"operations":[["set","g",1,null,null,null,null,null,null]]}"#,
+        r#"{"operations":[{"op":"set","key":["Zw=="],"value":1}]}"#,
     ] {
         assert_eq!(
             client.post_json("/api/v1/kv", body).failure(),

@@ -355,7 +355,13 @@ fn bad_bodies_are_named() {
             "invalid_request",
             "expected a sequence",
         ),
-        (r#"[1]"#, "invalid_request", ""),
+        (r#"[1]"#, "invalid_request", "expected an object"),
+        // Not even when its elements would be the members in their order.
+        (
+            r#"["x",null,null,null,["t"]]"#,
+            "invalid_request",
+            "expected an object",
+        ),
     ] {
         let answer = client.put_json("/api/v1/kv/b", body);
         assert_eq!(answer.failure(), (400, code.into()), "{body}");

@@ -37,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) config: HttpConfig,
     pub(crate) settings: HttpSettings,
     pub(crate) on_disk: bool,
+    /// Changes how a store on disk is opened.
+    pub(crate) opening: Box<dyn FnOnce(DatabaseOptions) -> DatabaseOptions>,
 }
 
 impl Default for Setup {
@@ -60,6 +62,7 @@ impl Default for Setup {
             config,
             settings,
             on_disk: false,
+            opening: Box::new(|options| options),
         }
     }
 }
@@ -80,7 +83,8 @@ impl Setup {
         let database = match &dir {
             Some(dir) => {
                 config.data_dir = Some(dir.path().to_owned());
-                Database::open(DatabaseOptions::new(env, dir.path().join("store"))).unwrap()
+                let options = DatabaseOptions::new(env, dir.path().join("store"));
+                Database::open((self.opening)(options)).unwrap()
             }
             None => Database::open_in_memory(&env).unwrap(),
         };

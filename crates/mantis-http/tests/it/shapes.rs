@@ -1,5 +1,8 @@
 //! The shapes of answers: envelope, methods, paths, surfaces that are not built, headers.
 
+use std::sync::Arc;
+
+use mantis_env::{Fault, FaultPlan, FaultyFs, OpKind};
 use serde_json::Value;
 
 use crate::server::{Setup, TestServer};
@@ -207,7 +210,139 @@ fn looking_at_the_health_counts_as_no_read() {
 }
 
 #[test]
-fn a_closed_store_is_unhealthy_and_refuses_writes() {
+fn after_a_failed_sync_it_is_unhealthy_and_reads_go_on() {
+    let plan = FaultPlan::new();
+    let faults = plan.clone();
+    let server = Setup {
+        opening: Box::new(|mut options| {
+            let faulty = FaultyFs::new(Arc::clone(options.env.fs()), faults);
+            options.env = options.env.with_fs(Arc::new(faulty));
+            options
+        }),
+        ..Setup::on_disk()
+    };
+    let server = server.start();
+    let client = server.client();
+    let put = || client.put_json("/api/v1/kv/a", r#"{"value":1}"#);
+    put().data();
+    assert_eq!(client.get("/health").status, 200);
+    plan.fail_from(OpKind::Sync, 1, Fault::Eio);
+    assert_eq!(put().failure(), (503, "sync_failed".into()));
+    for path in ["/health", "/health/ready"] {
+        let answer = client.get(path);
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.header("retry-after").is_some());
+        let data = answer.json()["data"].clone();
+        assert_eq!(data["status"], "unhealthy");
+        assert_eq!(data["checks"]["log"]["status"], "unhealthy");
+        assert_eq!(data["checks"]["engine"]["status"], "healthy");
+    }
+    assert_eq!(client.get("/health/live").data()["status"], "healthy");
+    let console = server.admin().get("/api/health");
+    assert_eq!(
+        (console.status, &console.json()["status"]),
+        (503, &"unhealthy".into())
+    );
+    assert_eq!(client.get("/api/v1/kv/a").status, 200, "reads go on");
+}
+
+#[test]
+fn a_full_disk_is_degraded_and_not_ready() {
+    let server = Setup {
+        opening: Box::new(|mut options| {
+            options.min_free_bytes = u64::MAX / 2;
+            options
+        }),
+        ..Setup::on_disk()
+    };
+    let server = server.start();
+    let health = server.client().get("/health").data();
+    assert_eq!(
+        (&health["status"], &health["checks"]["disk"]["status"]),
+        (&"degraded".into(), &"degraded".into())
+    );
+    let ready = server.client().get("/health/ready");
+    assert_eq!(
+        (ready.status, &ready.json()["data"]["status"]),
+        (503, &"unhealthy".into())
+    );
+    let write = server.client().put_json("/api/v1/kv/a", r#"{"value":1}"#);
+    assert_eq!(write.failure(), (507, "disk_full".into()));
+}
+
+/// Each route of the document, as it stands there: the first of each pair is the path, filled in.
+fn routes() -> Vec<(String, String, Value)> {
+    let document: Value = serde_json::from_str(mantis_http::openapi_json()).unwrap();
+    let mut routes = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let path = path.replace("{key}", "k");
+            routes.push((path, method.to_uppercase(), operation.clone()));
+        }
+    }
+    assert!(routes.len() > 30, "{}", routes.len());
+    routes
+}
+
+#[test]
+fn every_route_refuses_a_parameter_that_it_does_not_know() {
+    let server = TestServer::new();
+    for (path, method, operation) in routes() {
+        let example = &operation["requestBody"]["content"]["application/json"]["example"];
+        let body = (!example.is_null()).then(|| example.to_string());
+        let body = body.as_ref().map(String::as_bytes);
+        let answer = server
+            .admin()
+            .send(&method, &format!("{path}?nope=1"), body);
+        assert_eq!(answer.status, 400, "{method} {path}");
+        if method != "HEAD" {
+            assert_eq!(answer.json()["code"], "invalid_request", "{method} {path}");
+            assert_eq!(
+                answer.json()["details"]["parameter"],
+                "nope",
+                "{method} {path}"
+            );
+        }
+    }
+    assert_eq!(server.database.visible_seq().get(), 0, "nothing was done");
+}
+
+#[test]
+fn every_body_is_an_object_in_json() {
+    let server = TestServer::new();
+    let mut bodies = 0;
+    for (path, method, operation) in routes() {
+        if operation["requestBody"].is_null() {
+            continue;
+        }
+        bodies += 1;
+        for (body, code) in [
+            ("", "invalid_json"),
+            ("{", "invalid_json"),
+            ("null", "invalid_request"),
+            ("[]", "invalid_request"),
+            ("[1,2,null,null,[]]", "invalid_request"),
+            ("\"text\"", "invalid_request"),
+            ("7", "invalid_request"),
+        ] {
+            let client = server.admin().with("Content-Type", "application/json");
+            let answer = client.send(&method, &path, Some(body.as_bytes()));
+            assert_eq!(answer.status, 400, "{method} {path} {body}");
+            assert_eq!(answer.json()["code"], code, "{method} {path} {body}");
+        }
+        let raw = operation["requestBody"]["content"]["text/plain"].is_object();
+        if !raw {
+            let client = server.admin().with("Content-Type", "text/plain");
+            let answer = client.send(&method, &path, Some(b"{}"));
+            assert_eq!(answer.status, 415, "{method} {path}");
+        }
+    }
+    assert_eq!(bodies, 8);
+    assert_eq!(server.database.visible_seq().get(), 0, "nothing was done");
+}
+
+#[test]
+fn a_closed_store_refuses_writes() {
     let server = Setup::on_disk().start();
     server.database.close().unwrap();
     let write = server.client().put_json("/api/v1/kv/a", r#"{"value":1}"#);

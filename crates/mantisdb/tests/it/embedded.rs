@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use mantisdb::{Durability, ErrorKind, LockFreeStorage};
+use rustix::process::Signal;
+
+use crate::program::Place;
 
 #[test]
 fn scans_are_complete_ordered_and_of_one_snapshot() {
@@ -105,4 +108,21 @@ fn what_was_stored_in_a_directory_is_there_again() {
         .map(|pair| pair.unwrap().0)
         .collect();
     assert_eq!(all, ["closed", "synced"]);
+}
+
+/// `cargo run --example rest_api_server`: what it stored from Rust is read over HTTP, and the other
+/// way round.
+#[test]
+fn the_example_serves_what_the_program_stores() {
+    let place = Place::new();
+    let Some(server) = place.serve_example("rest_api_server") else {
+        println!("SKIP the_example_serves_what_the_program_stores: the example is not built");
+        return;
+    };
+    assert_eq!(server.get("greeting").as_deref(), Some("hello from Rust"));
+    server.put("over", "HTTP");
+    assert_eq!(server.request("GET", "/api/stats", None, "").0, 401);
+    assert_eq!(server.end_by(Signal::INT), Some(0));
+    let storage = LockFreeStorage::open(place.path("data")).unwrap();
+    assert_eq!(storage.get("over").unwrap().as_deref(), Some(&b"HTTP"[..]));
 }

@@ -114,6 +114,18 @@ impl Place {
         command.envs(environment.iter().copied());
         Server::start(command)
     }
+
+    /// An example that serves, over `data`; `None` where only the tests were built.
+    pub(crate) fn serve_example(&self, name: &str) -> Option<Server> {
+        let beside = Path::new(env!("CARGO_BIN_EXE_mantisdb")).with_file_name("examples");
+        let program = beside.join(name);
+        program.exists().then(|| {
+            let mut command = Command::new(program);
+            command.current_dir(self.dir.path()).env_clear();
+            command.args(["data", "0"]);
+            Server::start(command)
+        })
+    }
 }
 
 /// A server that runs. Dropping it kills it.
