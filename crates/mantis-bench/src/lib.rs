@@ -1,5 +1,7 @@
 //! Benchmarks against peers: what the measuring programs below `bin/` share.
 
+pub mod http;
+
 use std::time::Duration;
 
 /// CPU time of this process so far, all threads, user and system.
