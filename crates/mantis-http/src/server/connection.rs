@@ -27,7 +27,6 @@ use crate::app::App;
 use crate::edge::{Edge, Peer, SECURITY_HEADERS, failure_body};
 use crate::failure::Failure;
 use crate::surfaces::Shape;
-use crate::trace::new_id;
 
 /// Most refusals that are being written at once; beyond, connections are closed without a word.
 const REFUSALS_MAX: usize = 64;
@@ -148,9 +147,10 @@ impl Connections {
         let exchange = Arc::new(Exchange::default());
         let render = Arc::clone(&shared.render);
         let guard = Guard::new(socket, limits, timeouts, Arc::clone(&exchange), render);
-        let service = service_fn(move |request: Request<Incoming>| {
-            answer(shared.edge.clone(), Arc::clone(&exchange), request, peer)
-        });
+        // The connection's own count of references: all connections together would fight for one.
+        let edge = Arc::new(shared.edge.clone());
+        let service =
+            service_fn(move |request: Request<Incoming>| answer(&edge, &exchange, request, peer));
         let connection = shared
             .http
             .serve_connection(TokioIo::new(guard), service)
@@ -188,21 +188,24 @@ impl Connections {
 }
 
 /// Answers one request, and tells the guard when the answer is over.
-async fn answer(
-    edge: Edge,
-    exchange: Arc<Exchange>,
+fn answer(
+    edge: &Arc<Edge>,
+    exchange: &Arc<Exchange>,
     request: Request<Incoming>,
     peer: Peer,
-) -> Result<http::Response<Tracked>, Infallible> {
+) -> impl Future<Output = Result<http::Response<Tracked>, Infallible>> + Send + use<> {
     let answering = exchange.begin();
-    let response = edge.serve(request.map(Body::new), peer).await;
-    if is_upgrade(&response) {
-        exchange.upgrade();
+    let serving = edge.serve(request.map(Body::new), peer);
+    async move {
+        let response = serving.await;
+        if is_upgrade(&response) {
+            answering.exchange().upgrade();
+        }
+        Ok(response.map(|body| Tracked {
+            body,
+            _answering: answering,
+        }))
     }
-    Ok(response.map(|body| Tracked {
-        body,
-        _answering: answering,
-    }))
 }
 
 /// Writes, says that nothing follows, and reads until the client has understood.
@@ -216,11 +219,12 @@ async fn say_and_close(stream: &mut TcpStream, words: &[u8]) -> std::io::Result<
 
 /// A whole answer to a client whose request never became one.
 fn last_words(app: &App, failure: &Failure) -> Vec<u8> {
-    let request_id = new_id(app.env());
+    let id = app.ids.next();
+    let request_id = id.as_str();
     app.operations.count_error(failure.kind());
     app.requests
         .observe(None, None, failure.status(), Duration::ZERO);
-    let body = failure_body(failure, &request_id, Shape::Envelope);
+    let body = failure_body(failure, request_id, Shape::Envelope);
     let status = failure.status();
     let reason = status.canonical_reason().unwrap_or("Error");
     let mut text = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16());
@@ -229,7 +233,7 @@ fn last_words(app: &App, failure: &Failure) -> Vec<u8> {
     line("content-length", &body.len().to_string());
     line("cache-control", "no-store");
     line("connection", "close");
-    line("x-request-id", &request_id);
+    line("x-request-id", request_id);
     for (name, value) in SECURITY_HEADERS {
         line(name.as_str(), value);
     }

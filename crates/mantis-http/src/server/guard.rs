@@ -69,6 +69,13 @@ impl Exchange {
 #[derive(Debug)]
 pub(crate) struct Answering(Arc<Exchange>);
 
+impl Answering {
+    /// Whose answer it is.
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.0
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answers.fetch_add(1, SeqCst);
