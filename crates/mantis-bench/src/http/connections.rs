@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
+use mantis_env::Env;
 
 use super::client::Client;
 use super::report::{Floor, Report};
@@ -17,6 +18,9 @@ const ACTIVE: u32 = 100;
 const PAUSE_MS: u32 = 10;
 /// Rounds of the latency, alone and beside the open ones.
 const ROUNDS: usize = 3;
+/// So long they are left alone before memory is read: a server may fold up what is idle, and an
+/// allocator gives memory back late.
+const REST: Duration = Duration::from_secs(5);
 /// Floors of FIGURES.md.
 const BYTES_MAX: f64 = 10_240.0;
 const SLOWDOWN_MAX: f64 = 1.5;
@@ -32,13 +36,17 @@ pub fn measure(programs: &Programs, count: usize, span: Duration) -> anyhow::Res
     server.fill(1000)?;
     let with_latency = wrk::is_installed();
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    let mut bytes_each = Vec::new();
+    let (mut bytes_just_used, mut bytes_each) = (Vec::new(), Vec::new());
+    let env = Env::real();
     for _ in 0..ROUNDS {
         if with_latency {
             alone.push(wrk::run(&server, &active(span))?);
         }
         let before = server.process().resident()?;
         let mut open = open(&server, count)?;
+        let busy = each(server.process().resident()?, before, count);
+        bytes_just_used.push(busy);
+        env.clock().sleep(REST);
         bytes_each.push(each(server.process().resident()?, before, count));
         if with_latency {
             beside.push(wrk::run(&server, &active(span))?);
@@ -47,12 +55,11 @@ pub fn measure(programs: &Programs, count: usize, span: Duration) -> anyhow::Res
     }
     let first = bytes_each.first().copied().unwrap_or_default();
     let floor = Floor::AtMost(BYTES_MAX);
-    report.hold("resident bytes for each, first opened", first, "B", floor);
-    report.say(
-        "the same, opened again",
-        median(bytes_each.into_iter()),
-        "B",
-    );
+    report.hold("resident bytes for each, idle", first, "B", floor);
+    let just_used = bytes_just_used.first().copied().unwrap_or_default();
+    report.say("resident bytes for each, just used", just_used, "B");
+    let again = median(bytes_each.into_iter());
+    report.say("resident bytes for each, median of all rounds", again, "B");
     #[expect(
         clippy::cast_precision_loss,
         reason = "a count of connections is small"
