@@ -9,6 +9,7 @@
 #![expect(clippy::print_stdout, reason = "measuring programs print their tables")]
 
 pub mod churn;
+pub mod http;
 pub mod measure;
 pub mod peers;
 pub mod reopen;

@@ -1,5 +1,7 @@
 //! Who calls: credentials of a request, and the rule of a surface.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderValue, Uri, header};
@@ -83,19 +85,19 @@ pub(crate) fn admit(rule: Rule, door: Door<'_>, credentials: &Credentials) -> Ou
     }
 }
 
-enum Shown {
+enum Shown<'a> {
     Nothing,
-    Token(String),
+    Token(Cow<'a, str>),
     Unreadable,
 }
 
-fn shown_token(headers: &HeaderMap, basic: bool) -> Shown {
+fn shown_token(headers: &HeaderMap, basic: bool) -> Shown<'_> {
     let authorization = single(headers, header::AUTHORIZATION.as_str());
     let apikey = single(headers, "apikey");
     let given = match (authorization, apikey) {
         (Ok(None), Ok(None)) => return Shown::Nothing,
         (Ok(Some(authorization)), Ok(None)) => scheme(authorization, basic),
-        (Ok(None), Ok(Some(key))) => Some(key.to_owned()),
+        (Ok(None), Ok(Some(key))) => Some(Cow::Borrowed(key)),
         // Both may be shown when they agree.
         (Ok(Some(authorization)), Ok(Some(key))) => {
             scheme(authorization, basic).filter(|token| token == key)
@@ -118,17 +120,17 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ()>
     }
 }
 
-fn scheme(authorization: &str, basic: bool) -> Option<String> {
+fn scheme(authorization: &str, basic: bool) -> Option<Cow<'_, str>> {
     let (scheme, rest) = authorization.split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.to_owned());
+        return Some(Cow::Borrowed(rest));
     }
     if basic && scheme.eq_ignore_ascii_case("basic") {
         let pair = String::from_utf8(BASE64.decode(rest).ok()?).ok()?;
         return pair
             .split_once(':')
-            .map(|(_, password)| password.to_owned());
+            .map(|(_, password)| Cow::Owned(password.to_owned()));
     }
     None
 }

@@ -16,6 +16,7 @@ use crate::events::{Event, EventHub};
 use crate::metrics::{Operations, ProcessReading, RequestCounters, cpu_time, read_process};
 use crate::rate::{RateLimiter, RouteClass};
 use crate::server::TaskGroup;
+use crate::trace::IdSource;
 
 /// The shared state of one server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) requests: RequestCounters,
     pub(crate) operations: Operations,
     pub(crate) counts: Counts,
+    pub(crate) ids: IdSource,
     /// Places for event streams.
     pub(crate) streams: Arc<Semaphore>,
     /// Unix time in milliseconds.
@@ -87,6 +89,7 @@ impl App {
             requests: RequestCounters::default(),
             operations: Operations::default(),
             counts: Counts::default(),
+            ids: IdSource::new(database.env()),
             streams: Arc::new(Semaphore::new(config.streams_max)),
             started_ms: now_ms.saturating_sub(uptime_ms),
             settings: ArcSwap::from_pointee(settings),

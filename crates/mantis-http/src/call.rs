@@ -1,11 +1,12 @@
 //! One admitted request: who asks, until when, on which terms; and what handlers take from it.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, Uri};
 use mantis_session::{Command, Reply};
 use mantis_types::{Code, Durability, Seq};
 use tokio::time::Instant;
@@ -131,6 +132,23 @@ impl<S: Sync> FromRequestParts<S> for PathKey {
             Failure::new(Code::Internal, "internal error").because("a path without a key")
         })?;
         params::decode(raw).map(|key| Self(Bytes::from(key)))
+    }
+}
+
+/// Headers and address of a request whose body does not matter: taken over, not copied, so it stands
+/// last among the arguments of a handler.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) headers: HeaderMap,
+    pub(crate) uri: Uri,
+}
+
+impl<S: Sync> FromRequest<S> for Head {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        let (Parts { headers, uri, .. }, _) = request.into_parts();
+        Ok(Self { headers, uri })
     }
 }
 

@@ -5,13 +5,16 @@ mod cors;
 mod dress;
 mod terms;
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::future::poll_immediate;
 use http::{HeaderValue, StatusCode, header};
 use mantis_types::Code;
 
@@ -28,6 +31,7 @@ use crate::routes::{Route, Routes};
 use crate::surfaces::{self, Found, Rule, SURFACES, Shape, Verb};
 use crate::trace::Trace;
 
+use coding::Coded;
 pub(crate) use dress::{SECURITY_HEADERS, failure_body};
 
 /// The addresses of a connection, and whether it is encrypted.
@@ -52,8 +56,52 @@ struct Arrival {
     shape: Shape,
     verb: Option<Verb>,
     found: Found,
+    /// The listed origin that it names.
+    origin: Option<String>,
     settings: Arc<HttpSettings>,
     peer: Peer,
+    /// When it came, by the monotonic clock.
+    from: Duration,
+    /// What is left to its payer.
+    allowance: Option<Allowance>,
+}
+
+/// How far a request came at once.
+enum Begun {
+    Answered(Response),
+    Running(Running),
+}
+
+/// A handler under way.
+struct Running {
+    call: Call,
+    /// The client takes JSON.
+    json_welcome: bool,
+    coded: Coded,
+}
+
+impl Running {
+    /// Its answer, within the deadline and in a form that is welcome.
+    async fn finish(self) -> Outcome<Response> {
+        let Self {
+            call, json_welcome, ..
+        } = self;
+        let mut answering = std::pin::pin!(self.coded.finish());
+        // Most answers are there at once, and a timer costs more than a look.
+        let response = match poll_immediate(answering.as_mut()).await {
+            Some(response) => response,
+            None => tokio::time::timeout_at(call.deadline, answering)
+                .await
+                .map_err(|_| call.terms(false).late())?,
+        };
+        if json_welcome || !dress::is_json(&response) {
+            return Ok(response);
+        }
+        Err(Failure::http(
+            StatusCode::NOT_ACCEPTABLE,
+            "the answer comes as application/json",
+        ))
+    }
 }
 
 impl Edge {
@@ -68,56 +116,48 @@ impl Edge {
         &self.app
     }
 
-    /// Answers a request, whatever it is.
-    pub(crate) async fn serve(&self, request: Request, peer: Peer) -> Response {
+    /// Answers a request, whatever it is. What can be done at once is done before the future is
+    /// made: it holds what is left of the request, and is small enough to be moved about.
+    pub(crate) fn serve(
+        self: &Arc<Self>,
+        request: Request,
+        peer: Peer,
+    ) -> impl Future<Output = Response> + Send + use<> {
         let from = self.app.monotonic();
         let verb = Verb::of(request.method());
-        let arrival = Arrival {
-            trace: Trace::of(request.headers(), self.app.env()),
+        let settings = self.app.settings.load_full();
+        let origin = cors::allowed(request.headers(), &settings.cors_origins);
+        let mut arrival = Arrival {
+            trace: Trace::of(request.headers(), &self.app.ids),
             shape: Shape::of(request.uri().path()),
             verb,
             found: surfaces::find(request.uri().path(), verb),
-            settings: self.app.settings.load_full(),
+            origin: origin.map(str::to_owned),
+            settings,
             peer,
+            from,
+            allowance: None,
         };
-        let origin = cors::allowed(request.headers(), &arrival.settings.cors_origins);
-        let mut allowance = None;
-        let answered = self
-            .admit_and_run(request, &arrival, origin, &mut allowance)
-            .await;
-        let (mut response, failure) = match answered {
-            Ok(mut response) => {
-                let failure = response.extensions_mut().remove::<Failure>();
-                (response, failure)
-            }
-            Err(failure) => (Response::new(Body::empty()), Some(failure)),
-        };
-        if let Some(failure) = &failure {
-            self.app.operations.count_error(failure.kind());
-            response = dress::refusal(failure, &arrival.trace, arrival.shape);
+        let begun = self.begin(request, &mut arrival);
+        let edge = Arc::clone(self);
+        async move {
+            let answered = match begun {
+                Ok(Begun::Answered(response)) => Ok(response),
+                Ok(Begun::Running(running)) => running.finish().await,
+                Err(failure) => Err(failure),
+            };
+            edge.finish(&arrival, answered)
         }
-        if let (Some(allowance), None) = (allowance, &failure) {
-            response.headers_mut().extend(Allowance::headers(allowance));
-        }
-        dress::finish(&mut response, &arrival.trace, peer.tls);
-        cors::label(&mut response, origin, &arrival.settings.cors_origins);
-        self.record(&arrival, &response, failure.as_ref(), from);
-        response
     }
 
-    async fn admit_and_run(
-        &self,
-        request: Request,
-        arrival: &Arrival,
-        origin: Option<&str>,
-        allowance: &mut Option<Allowance>,
-    ) -> Outcome<Response> {
-        if let Some(origin) = origin
+    /// Admits the request and starts its handler.
+    fn begin(&self, request: Request, arrival: &mut Arrival) -> Outcome<Begun> {
+        if let Some(origin) = &arrival.origin
             && let Some(answer) = cors::preflight(&request, origin, &arrival.found)
         {
-            return Ok(answer);
+            return Ok(Begun::Answered(answer));
         }
-        let caller = self.admit(&request, arrival, allowance)?;
+        let caller = self.admit(&request, arrival)?;
         let (row, verb) = match (arrival.found, arrival.verb) {
             (Found::Surface(row), Some(verb)) => (row, verb),
             (Found::WrongVerb { allowed, .. }, _) => return Err(wrong_verb(allowed)),
@@ -133,23 +173,39 @@ impl Edge {
         check_length(&request, arrival.settings.body_bytes_max)?;
         let call = terms::of(request.headers(), &arrival.settings, surface, caller)?;
         let json_welcome = writes || negotiate::wants_json(request.headers())?;
-        let response = self.run(request, call, route).await?;
-        if json_welcome || !dress::is_json(&response) {
-            return Ok(response);
+        let coded = self.start(request, call, route)?;
+        Ok(Begun::Running(Running {
+            call,
+            json_welcome,
+            coded,
+        }))
+    }
+
+    /// The last touches: failures get their body, every answer its headers, the log its line.
+    fn finish(&self, arrival: &Arrival, answered: Outcome<Response>) -> Response {
+        let (mut response, failure) = match answered {
+            Ok(mut response) => {
+                let failure = response.extensions_mut().remove::<Failure>();
+                (response, failure)
+            }
+            Err(failure) => (Response::new(Body::empty()), Some(failure)),
+        };
+        if let Some(failure) = &failure {
+            self.app.operations.count_error(failure.kind());
+            response = dress::refusal(failure, &arrival.trace, arrival.shape);
         }
-        Err(Failure::http(
-            StatusCode::NOT_ACCEPTABLE,
-            "the answer comes as application/json",
-        ))
+        if let (Some(allowance), None) = (arrival.allowance, &failure) {
+            response.headers_mut().extend(Allowance::headers(allowance));
+        }
+        dress::finish(&mut response, &arrival.trace, arrival.peer.tls);
+        let origins = &arrival.settings.cors_origins;
+        cors::label(&mut response, arrival.origin.as_deref(), origins);
+        self.record(arrival, &response, failure.as_ref());
+        response
     }
 
     /// Who calls, within its rate.
-    fn admit(
-        &self,
-        request: &Request,
-        arrival: &Arrival,
-        allowance: &mut Option<Allowance>,
-    ) -> Outcome<Caller> {
+    fn admit(&self, request: &Request, arrival: &mut Arrival) -> Outcome<Caller> {
         let rule = match arrival.found {
             Found::Surface(row) => SURFACES[row].rule,
             Found::WrongVerb { rule, .. } | Found::Nothing { rule } => rule,
@@ -169,12 +225,12 @@ impl Edge {
         let credential = admitted.as_ref().ok().and_then(|caller| caller.credential);
         let payer =
             credential.map_or_else(|| Payer::Address(subscriber(address)), Payer::Credential);
-        *allowance = self.spend(rule, payer, settings.rate_limit)?;
+        arrival.allowance = self.spend(rule, payer, settings.rate_limit)?;
         admitted
     }
 
     fn spend(&self, rule: Rule, payer: Payer, limit: u32) -> Outcome<Option<Allowance>> {
-        let Some(class) = RouteClass::of(rule) else {
+        let Some(class) = RouteClass::of(rule).filter(|_| limit > 0) else {
             return Ok(None);
         };
         let spent = self
@@ -187,25 +243,15 @@ impl Edge {
         })
     }
 
-    async fn run(&self, mut request: Request, call: Call, route: Route) -> Outcome<Response> {
+    fn start(&self, mut request: Request, call: Call, route: Route) -> Outcome<Coded> {
         request.extensions_mut().insert(call);
         let app = self.app.clone();
-        let running = coding::run(request, move |request| route(request, app.clone()));
-        match tokio::time::timeout_at(call.deadline, running).await {
-            Ok(answer) => answer,
-            Err(_) => Err(call.terms(false).late()),
-        }
+        Coded::begin(request, move |request| route(request, app.clone()))
     }
 
     /// Counts and logs. Never a key, a value or a secret: the route is the pattern.
-    fn record(
-        &self,
-        arrival: &Arrival,
-        response: &Response,
-        failure: Option<&Failure>,
-        from: std::time::Duration,
-    ) {
-        let took = self.app.monotonic().saturating_sub(from);
+    fn record(&self, arrival: &Arrival, response: &Response, failure: Option<&Failure>) {
+        let took = self.app.monotonic().saturating_sub(arrival.from);
         let row = match arrival.found {
             Found::Surface(row) => Some(row),
             _ => None,
@@ -213,10 +259,7 @@ impl Edge {
         let status = response.status();
         self.app.requests.observe(row, arrival.verb, status, took);
         let route = row.map_or("unknown", |row| SURFACES[row].path);
-        let Trace {
-            request_id,
-            trace_id,
-        } = &arrival.trace;
+        let (request_id, trace_id) = (arrival.trace.request_id(), arrival.trace.trace_id());
         if let Some(failure) = failure.filter(|failure| failure.status().is_server_error()) {
             let cause = failure.cause().unwrap_or("-");
             tracing::warn!(

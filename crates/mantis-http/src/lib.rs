@@ -33,6 +33,7 @@ mod edge;
 mod events;
 mod failure;
 mod health;
+mod json;
 mod kv;
 mod metrics;
 mod negotiate;

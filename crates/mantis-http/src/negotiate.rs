@@ -25,6 +25,9 @@ pub(crate) enum Form {
 /// # Errors
 /// 406 when the client takes neither; 400 for an `Accept` that is no text.
 pub(crate) fn choose(headers: &HeaderMap, stored_type: &str) -> Outcome<Form> {
+    if takes_anything(headers) {
+        return Ok(Form::Envelope);
+    }
     let ranges = ranges(headers)?;
     if ranges.is_empty() {
         return Ok(Form::Envelope);
@@ -52,16 +55,26 @@ pub(crate) fn choose(headers: &HeaderMap, stored_type: &str) -> Outcome<Form> {
 /// # Errors
 /// As [`choose`].
 pub(crate) fn wants_json(headers: &HeaderMap) -> Outcome<bool> {
+    if takes_anything(headers) {
+        return Ok(true);
+    }
     let ranges = ranges(headers)?;
     Ok(ranges.is_empty() || weight(&ranges, "application/json") > 0)
 }
 
-struct Range {
-    media: String,
+/// What nearly every client says: nothing, or `*/*`.
+fn takes_anything(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(header::ACCEPT).iter();
+    let first = lines.next();
+    first.is_none_or(|line| line == "*/*") && lines.next().is_none()
+}
+
+struct Range<'a> {
+    media: &'a str,
     thousandths: u16,
 }
 
-fn ranges(headers: &HeaderMap) -> Outcome<Vec<Range>> {
+fn ranges(headers: &HeaderMap) -> Outcome<Vec<Range<'_>>> {
     let mut found = Vec::new();
     for line in headers.get_all(header::ACCEPT) {
         let line = line
@@ -73,7 +86,7 @@ fn ranges(headers: &HeaderMap) -> Outcome<Vec<Range>> {
             .filter(|range| !range.is_empty())
         {
             let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let media = parts.next().unwrap_or_default();
             let q =
                 parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
             let thousandths = q.map_or(1000, quality);
@@ -101,18 +114,17 @@ fn quality(text: &str) -> u16 {
 }
 
 /// The quality of the most specific range that fits.
-fn weight(ranges: &[Range], media: &str) -> u16 {
+fn weight(ranges: &[Range<'_>], media: &str) -> u16 {
     let kind = media.split('/').next().unwrap_or_default();
-    let any_of_kind = format!("{kind}/*");
-    for wanted in [media, any_of_kind.as_str(), "*/*"] {
-        let found = ranges
-            .iter()
-            .find(|range| range.media.eq_ignore_ascii_case(wanted));
-        if let Some(range) = found {
-            return range.thousandths;
-        }
-    }
-    0
+    let same = |range: &Range<'_>| range.media.eq_ignore_ascii_case(media);
+    let same_kind = |range: &Range<'_>| {
+        let wanted = range.media.strip_suffix("/*");
+        wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(kind))
+    };
+    let found = ranges.iter().find(|range| same(range));
+    let found = found.or_else(|| ranges.iter().find(|range| same_kind(range)));
+    let found = found.or_else(|| ranges.iter().find(|range| range.media == "*/*"));
+    found.map_or(0, |range| range.thousandths)
 }
 
 #[cfg(test)]

@@ -251,6 +251,19 @@ pub(crate) enum Shown<'a> {
     Json(&'a RawValue),
 }
 
+impl Shown<'_> {
+    /// About how many bytes it takes in JSON.
+    pub(crate) fn room(&self) -> usize {
+        match self {
+            // Up to three digits and a comma.
+            Self::Bytes(bytes) => 4 * bytes.len() + 2,
+            Self::Base64(text) => text.len() + 2,
+            Self::Text(text) => text.len() + text.len() / 8 + 2,
+            Self::Json(json) => json.get().len(),
+        }
+    }
+}
+
 /// A value as the admin API shows it: stored JSON as JSON, text as text, other bytes wrapped.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -269,8 +282,9 @@ impl<'a> Readable<'a> {
     }
 }
 
+/// In JSON an array of numbers; see `json::Compact` for how it is written.
 fn as_array<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(bytes.iter())
+    serializer.serialize_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -55,6 +55,14 @@ impl Keyspace {
             .map_or(OwnerId::new(0), |(_, id)| *id)
     }
 
+    /// The newest generation; `None` while readers do not see it yet, because the commit that made it
+    /// is under way.
+    pub(crate) fn settled(&self, visible: Seq) -> Option<OwnerId> {
+        let generations = self.generations.load();
+        let newest = generations.last().filter(|(since, _)| *since <= visible);
+        newest.map(|(_, id)| *id)
+    }
+
     /// The generation that writers use.
     pub(crate) fn newest(&self) -> OwnerId {
         self.at(Seq::MAX)

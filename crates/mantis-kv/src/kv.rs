@@ -110,23 +110,28 @@ impl Kv {
         if let Err(error) = self.check_key(key) {
             return Some(Err(error));
         }
-        let snapshot = self.engine().snapshot();
-        let encoded = match Keyspace::key(self.keyspace.at(snapshot.seq()), key) {
+        // No snapshot is needed for one key: readers would fight for its count of references. A clear
+        // that begins after this look overlaps the read, which then is as if it came before.
+        let generation = self.keyspace.settled(self.store.visible_seq())?;
+        let encoded = match Keyspace::key(generation, key) {
             Ok(encoded) => encoded,
             Err(error) => return Some(Err(error.into())),
         };
-        match self.engine().get_ready(&snapshot, encoded.as_bytes()) {
-            Ready::NeedsIo => None,
-            Ready::Absent => Some(Ok(None)),
-            Ready::Found(record) if record.view().kind() == ValueKind::Chunked => None,
-            Ready::Found(record) => Some(entry_of(
-                self.engine(),
-                &snapshot,
-                key.clone(),
-                &record,
-                self.now_ms(),
-            )),
-        }
+        let now_ms = self.now_ms();
+        let found = match self.engine().get_latest_ready(encoded.as_bytes()) {
+            Ready::NeedsIo => return None,
+            Ready::Absent => Ok(None),
+            Ready::Found(record) => match record.view().kind() {
+                ValueKind::Chunked => return None,
+                _ if record.view().expired(now_ms) => Ok(None),
+                ValueKind::Bytes => {
+                    let value = record.payload_bytes();
+                    Ok(Some(whole(key.clone(), value, &record, now_ms)))
+                }
+                _ => Err(KvError::WrongType),
+            },
+        };
+        Some(found)
     }
 
     /// Writes a value.
@@ -409,7 +414,13 @@ pub(crate) fn entry_of(
         ValueKind::Chunked => Chunked::parse(view.payload())?.read(engine, at)?,
         _ => return Err(KvError::WrongType),
     };
-    Ok(Some(Entry {
+    Ok(Some(whole(key, value, record, now_ms)))
+}
+
+/// The entry of a record whose value has been found.
+fn whole(key: Bytes, value: Bytes, record: &Record, now_ms: u64) -> Entry {
+    let view = record.view();
+    Entry {
         key,
         value,
         content_type: view.content_type().as_str().to_owned(),
@@ -419,7 +430,7 @@ pub(crate) fn entry_of(
         created_ms: view.created_ms(),
         modified_ms: view.modified_ms(),
         tags: view.tags().map(str::to_owned).collect(),
-    }))
+    }
 }
 
 pub(crate) fn op_bytes(op: &BatchOp) -> u64 {

@@ -1,13 +1,13 @@
 //! Content codings: inflates requests, compresses answers, each only where it was asked for.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tower::{ServiceExt, service_fn};
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -20,39 +20,83 @@ const COMPRESS_ABOVE: u64 = 1024;
 /// What request bodies may be encoded with.
 const CODINGS: &str = "gzip, br, zstd";
 
-type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+/// What a handler does.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// Runs a handler between the codings that the request asks for.
-///
-/// # Errors
-/// 415 for a coding of the body that is not known.
-pub(super) async fn run<F>(request: Request, handler: F) -> Outcome<Response>
-where
-    F: Fn(Request) -> Answering + Clone + Send + 'static,
-{
-    let inflates = is_encoded(&request)?;
-    if !request.headers().contains_key(header::ACCEPT_ENCODING) {
-        return Ok(inflated(request, handler, inflates).await);
+/// A handler under way between the codings that the request asks for.
+pub(super) struct Coded {
+    answering: Answering,
+    /// Every `Accept-Encoding`; empty when the client names none.
+    accepted: Vec<HeaderValue>,
+}
+
+impl Coded {
+    /// Starts a handler.
+    ///
+    /// # Errors
+    /// 415 for a coding of the body that is not known.
+    pub(super) fn begin<F>(request: Request, handler: F) -> Outcome<Self>
+    where
+        F: Fn(Request) -> Answering + Clone + Send + 'static,
+    {
+        let accepted = request.headers().get_all(header::ACCEPT_ENCODING);
+        let accepted = accepted.iter().cloned().collect();
+        let answering = if is_encoded(request.headers())? {
+            Box::pin(inflated(request, handler))
+        } else {
+            handler(request)
+        };
+        Ok(Self {
+            answering,
+            accepted,
+        })
     }
-    let service = service_fn(move |request: Request| {
-        let handler = handler.clone();
-        async move { Ok::<_, Infallible>(inflated(request, handler, inflates).await) }
+
+    /// The handler's answer, compressed where that pays.
+    pub(super) async fn finish(self) -> Response {
+        let response = self.answering.await;
+        if stays_as_it_is(&response, &self.accepted) {
+            response
+        } else {
+            Box::pin(compressed(response, self.accepted)).await
+        }
+    }
+}
+
+/// Whether the layer would hand the answer on untouched. Most answers are short, and then it need
+/// not be built. With qualities the client may even refuse an answer that is not compressed: that is
+/// for the layer to say.
+fn stays_as_it_is(response: &Response, accepted: &[HeaderValue]) -> bool {
+    let has_qualities = |value: &HeaderValue| value.as_bytes().contains(&b';');
+    accepted.is_empty()
+        || (!accepted.iter().any(has_qualities) && !predicate().should_compress(response))
+}
+
+fn predicate() -> impl Predicate {
+    SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::SSE)
+}
+
+async fn compressed(response: Response, accepted: Vec<HeaderValue>) -> Response {
+    let mut asked = Request::new(Body::empty());
+    for value in accepted {
+        asked.headers_mut().append(header::ACCEPT_ENCODING, value);
+    }
+    let mut response = Some(response);
+    let service = service_fn(move |_: Request| {
+        let response = response.take().expect("one request is made");
+        ready(Ok::<_, Infallible>(response))
     });
-    let predicate = SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::SSE);
-    let compressing = Compression::new(service).compress_when(predicate);
-    match compressing.oneshot(request).await {
-        Ok(response) => Ok(response.map(Body::new)),
+    let compressing = Compression::new(service).compress_when(predicate());
+    match compressing.oneshot(asked).await {
+        Ok(response) => response.map(Body::new),
         Err(never) => match never {},
     }
 }
 
-async fn inflated<F>(request: Request, handler: F, inflates: bool) -> Response
+async fn inflated<F>(request: Request, handler: F) -> Response
 where
     F: Fn(Request) -> Answering + Clone + Send + 'static,
 {
-    if !inflates {
-        return handler(request).await;
-    }
     let service = service_fn(move |request: http::Request<_>| {
         let answering = handler(request.map(Body::new));
         async move { Ok::<_, Infallible>(answering.await) }
@@ -67,8 +111,8 @@ where
 ///
 /// # Errors
 /// 415 for several codings, or one that is not known.
-fn is_encoded(request: &Request) -> Outcome<bool> {
-    let mut codings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+fn is_encoded(headers: &HeaderMap) -> Outcome<bool> {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
     let Some(coding) = codings.next() else {
         return Ok(false);
     };

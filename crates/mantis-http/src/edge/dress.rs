@@ -46,7 +46,7 @@ pub(super) fn is_json(response: &Response) -> bool {
 
 /// A failure as an answer.
 pub(super) fn refusal(failure: &Failure, trace: &Trace, shape: Shape) -> Response {
-    let body = failure_body(failure, &trace.request_id, shape);
+    let body = failure_body(failure, trace.request_id(), shape);
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = failure.status();
     let headers = response.headers_mut();

@@ -2,20 +2,23 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderValue, header};
 use mantis_session::{Command, Entry, Reply};
 use mantis_types::Code;
 use serde::Serialize;
 
 use super::conditions::{self, ReadVerdict};
-use crate::answer::{TTL_HEADER, enveloped, etag, not_modified, with_header};
+use crate::answer::{TTL_HEADER, enveloped_in, etag, not_modified, with_header};
 use crate::app::App;
-use crate::call::{Call, PathKey, strange_reply};
+use crate::call::{Call, Head, PathKey, strange_reply};
 use crate::failure::{Failure, Outcome};
 use crate::negotiate::{self, Form};
 use crate::openapi::{Answer, EntryShape, FailureAnswer, FormatWord};
 use crate::params::{self, Params};
 use crate::value::{Format, OCTETS, Shown, TextOrBase64};
+
+/// Bytes of an answer beside key and value.
+const ROOM_BESIDE: usize = 192;
 
 /// `data` of a single value.
 #[derive(Debug, Serialize)]
@@ -48,6 +51,11 @@ impl<'a> EntryView<'a> {
             version: entry.version.get(),
             rest: None,
         })
+    }
+
+    /// About how many bytes it takes in JSON.
+    fn room(&self) -> usize {
+        self.key.0.len() + self.value.room() + ROOM_BESIDE
     }
 
     /// As a list shows it: with milliseconds left and tags.
@@ -94,8 +102,7 @@ pub(crate) async fn show(
     State(app): State<App>,
     call: Call,
     PathKey(key): PathKey,
-    headers: HeaderMap,
-    uri: Uri,
+    Head { headers, uri }: Head,
 ) -> Outcome<Response> {
     let mut params = Params::parse(uri.query())?;
     let format = params
@@ -110,7 +117,8 @@ pub(crate) async fn show(
     let form = negotiate::choose(&headers, &entry.content_type)?;
     let response = match (form, format) {
         (Form::Envelope, format) => {
-            enveloped(&EntryView::new(&entry, format.unwrap_or_default())?, None)?
+            let view = EntryView::new(&entry, format.unwrap_or_default())?;
+            enveloped_in(&view, None, view.room())?
         }
         (_, Some(_)) => return Err(format_without_envelope()),
         (Form::Octets, None) => bytes_of(&entry, OCTETS),
@@ -135,8 +143,7 @@ pub(crate) async fn head(
     State(app): State<App>,
     call: Call,
     PathKey(key): PathKey,
-    headers: HeaderMap,
-    uri: Uri,
+    Head { headers, uri }: Head,
 ) -> Outcome<Response> {
     params::none(uri.query())?;
     let entry = read(&app, &call, key).await?;

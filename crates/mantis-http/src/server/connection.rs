@@ -1,7 +1,7 @@
 //! One connection: handshake, guard, HTTP, and its end.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +27,6 @@ use crate::app::App;
 use crate::edge::{Edge, Peer, SECURITY_HEADERS, failure_body};
 use crate::failure::Failure;
 use crate::surfaces::Shape;
-use crate::trace::new_id;
 
 /// Most refusals that are being written at once; beyond, connections are closed without a word.
 const REFUSALS_MAX: usize = 64;
@@ -96,45 +95,59 @@ impl Connections {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let loopback = peer.ip().to_canonical().is_loopback()
-            && shared.address.ip().to_canonical().is_loopback();
-        let address = peer.ip().to_canonical();
-        let Some(acceptor) = &shared.acceptor else {
-            return self
-                .converse(
-                    stream,
-                    Peer {
-                        address,
-                        loopback,
-                        tls: false,
-                    },
-                )
-                .await;
+        let peer = Peer {
+            loopback: peer.ip().to_canonical().is_loopback()
+                && shared.address.ip().to_canonical().is_loopback(),
+            address: peer.ip().to_canonical(),
+            tls: shared.acceptor.is_some(),
         };
-        let limit = shared.app.config.header_read_timeout;
+        // Each way in a box of its own: a plain connection has no room for the state of an encrypted
+        // one, and no future holds another one twice.
+        match &shared.acceptor {
+            None => Box::pin(self.converse(stream, peer)).await,
+            Some(acceptor) => Box::pin(self.encrypted(acceptor, stream, peer)).await,
+        }
+    }
+
+    async fn encrypted(&self, acceptor: &TlsAcceptor, stream: TcpStream, peer: Peer) {
+        let limit = self.shared.app.config.header_read_timeout;
         match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                self.converse(
-                    stream,
-                    Peer {
-                        address,
-                        loopback,
-                        tls: true,
-                    },
-                )
-                .await
-            }
+            Ok(Ok(stream)) => Box::pin(self.converse(stream, peer)).await,
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake took too long"),
         }
     }
 
+    /// Serves requests. Between two of them that are far apart only the guard is kept: the HTTP
+    /// library holds buffers of 16 KiB for as long as it lives.
     async fn converse<S>(&self, socket: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let shared = &self.shared;
-        let config = &shared.app.config;
+        let talk = Talk {
+            // The connection's own count of references: all connections would fight for one.
+            edge: Arc::new(shared.edge.clone()),
+            exchange: Arc::default(),
+            peer,
+        };
+        let stop = shared.app.tasks.stop_signal();
+        let mut guard = self.guard(socket, &talk);
+        while let Some(true) = stop.unless(guard.wait()).await {
+            match self.talk(guard, &talk).await {
+                Some(resting) => guard = resting,
+                None => return,
+            }
+        }
+        // The client may be gone.
+        drop(guard.shutdown().await);
+    }
+
+    fn guard<S>(&self, socket: S, talk: &Talk) -> Guard<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let config = &self.shared.app.config;
         let limits = HeadLimits {
             target_bytes_max: config.target_bytes_max,
             header_bytes_max: config.header_bytes_max,
@@ -145,28 +158,44 @@ impl Connections {
             idle: config.idle_timeout,
             write_stall: config.write_stall_timeout,
         };
-        let exchange = Arc::new(Exchange::default());
-        let render = Arc::clone(&shared.render);
-        let guard = Guard::new(socket, limits, timeouts, Arc::clone(&exchange), render);
-        let service = service_fn(move |request: Request<Incoming>| {
-            answer(shared.edge.clone(), Arc::clone(&exchange), request, peer)
+        let render = Arc::clone(&self.shared.render);
+        Guard::new(socket, limits, timeouts, Arc::clone(&talk.exchange), render)
+    }
+
+    /// Runs the HTTP library over the guard; answers the guard when nothing has come for a while.
+    async fn talk<S>(&self, guard: Guard<S>, talk: &Talk) -> Option<Guard<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let shared = &self.shared;
+        let service = talk.clone();
+        let service = service_fn(move |request: Request<Incoming>| service.answer(request));
+        let connection = shared.http.serve_connection(TokioIo::new(guard), service);
+        let mut connection = Box::new(connection.with_upgrades());
+        let talking = poll_fn(|cx| match Pin::new(&mut *connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if talk.exchange.is_resting() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
         });
-        let connection = shared
-            .http
-            .serve_connection(TokioIo::new(guard), service)
-            .with_upgrades();
-        let mut connection = std::pin::pin!(connection);
-        let stopped = shared.app.tasks.stopped();
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stopped.cancelled() => {
-                connection.as_mut().graceful_shutdown();
+        let ended = match shared.app.tasks.stop_signal().unless(talking).await {
+            Some(None) => {
+                let parts = connection.into_parts()?;
+                debug_assert!(
+                    parts.read_buf.is_empty(),
+                    "only a whole request ends a walk"
+                );
+                return Some(parts.io.into_inner());
+            }
+            Some(Some(ended)) => ended,
+            None => {
+                Pin::new(&mut *connection).graceful_shutdown();
                 connection.await
             }
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
+        None
     }
 
     /// Says that there is no room; `None` when too many are being told so already.
@@ -187,22 +216,33 @@ impl Connections {
     }
 }
 
-/// Answers one request, and tells the guard when the answer is over.
-async fn answer(
-    edge: Edge,
+/// What the requests of one connection share. Cheap to clone.
+#[derive(Clone)]
+struct Talk {
+    edge: Arc<Edge>,
     exchange: Arc<Exchange>,
-    request: Request<Incoming>,
     peer: Peer,
-) -> Result<http::Response<Tracked>, Infallible> {
-    let answering = exchange.begin();
-    let response = edge.serve(request.map(Body::new), peer).await;
-    if is_upgrade(&response) {
-        exchange.upgrade();
+}
+
+impl Talk {
+    /// Answers one request, and tells the guard when the answer is over.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<http::Response<Tracked>, Infallible>> + Send + use<> {
+        let answering = self.exchange.begin();
+        let serving = self.edge.serve(request.map(Body::new), self.peer);
+        async move {
+            let response = serving.await;
+            if is_upgrade(&response) {
+                answering.exchange().upgrade();
+            }
+            Ok(response.map(|body| Tracked {
+                body,
+                _answering: answering,
+            }))
+        }
     }
-    Ok(response.map(|body| Tracked {
-        body,
-        _answering: answering,
-    }))
 }
 
 /// Writes, says that nothing follows, and reads until the client has understood.
@@ -216,11 +256,12 @@ async fn say_and_close(stream: &mut TcpStream, words: &[u8]) -> std::io::Result<
 
 /// A whole answer to a client whose request never became one.
 fn last_words(app: &App, failure: &Failure) -> Vec<u8> {
-    let request_id = new_id(app.env());
+    let id = app.ids.next();
+    let request_id = id.as_str();
     app.operations.count_error(failure.kind());
     app.requests
         .observe(None, None, failure.status(), Duration::ZERO);
-    let body = failure_body(failure, &request_id, Shape::Envelope);
+    let body = failure_body(failure, request_id, Shape::Envelope);
     let status = failure.status();
     let reason = status.canonical_reason().unwrap_or("Error");
     let mut text = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16());
@@ -229,7 +270,7 @@ fn last_words(app: &App, failure: &Failure) -> Vec<u8> {
     line("content-length", &body.len().to_string());
     line("cache-control", "no-store");
     line("connection", "close");
-    line("x-request-id", &request_id);
+    line("x-request-id", request_id);
     for (name, value) in SECURITY_HEADERS {
         line(name.as_str(), value);
     }

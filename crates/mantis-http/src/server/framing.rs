@@ -8,6 +8,7 @@
 
 use http::StatusCode;
 use mantis_types::Code;
+use memchr::memchr;
 
 use crate::failure::Failure;
 
@@ -206,7 +207,7 @@ impl Framing {
 
     /// Takes one line, or the part of it that has come.
     fn advance_line<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Violation> {
-        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let end = memchr(b'\n', bytes);
         let (part, rest) = bytes.split_at(end.map_or(bytes.len(), |at| at + 1));
         self.check_line_length(self.line.len() + part.len())?;
         if end.is_none() {
@@ -287,7 +288,7 @@ impl Framing {
         if target.len() > self.limits.target_bytes_max {
             return Err(Violation::TargetTooLong);
         }
-        let is_clean = target.iter().all(u8::is_ascii_graphic) && is_target(target, method);
+        let is_clean = all(target, u8::is_ascii_graphic) && is_target(target, method);
         if !is_token(method) || !is_clean || !matches!(version, b"HTTP/1.1" | b"HTTP/1.0") {
             return Err(Violation::RequestLine);
         }
@@ -359,15 +360,10 @@ impl Framing {
 
 /// Name and trimmed value of a header line.
 fn header_name(line: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
-    let colon = line
-        .iter()
-        .position(|byte| *byte == b':')
-        .ok_or(Violation::HeaderLine)?;
+    let colon = memchr(b':', line).ok_or(Violation::HeaderLine)?;
     let (name, value) = line.split_at(colon);
     let value = value[1..].trim_ascii();
-    let is_clean = value
-        .iter()
-        .all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+    let is_clean = all(value, |byte| *byte == b'\t' || !byte.is_ascii_control());
     if is_token(name) && is_clean {
         Ok((name, value))
     } else {
@@ -390,8 +386,28 @@ fn is_target(target: &[u8], method: &[u8]) -> bool {
 }
 
 fn is_token(text: &[u8]) -> bool {
-    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(fits)
+    !text.is_empty() && all(text, |byte| TOKEN_BYTES[usize::from(*byte)])
+}
+
+/// The bytes that names of headers and methods are made of.
+const TOKEN_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let punctuation = matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~'
+        );
+        table[byte as usize] = byte.is_ascii_alphanumeric() || punctuation;
+        byte += 1;
+    }
+    table
+};
+
+/// Whether all bytes fit. It looks at every one: without a way out the compiler does many at once,
+/// and a line is nearly always good.
+fn all(bytes: &[u8], fits: impl Fn(&u8) -> bool) -> bool {
+    bytes.iter().fold(true, |good, byte| good & fits(byte))
 }
 
 fn whole_number(text: &[u8]) -> Option<u64> {

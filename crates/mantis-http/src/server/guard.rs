@@ -1,6 +1,7 @@
 //! The socket below the HTTP library: checks the form of requests, keeps the time limits of a
 //! connection, and answers in the envelope what never becomes a request.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Most bytes that are thrown away in that time.
 const LINGER_BYTES_MAX: usize = 16 << 20;
 
+/// After so long without a request the HTTP library is taken away: its buffers of 16 KiB are most of
+/// what a connection costs. Making it anew is some allocations, little beside a request so late.
+const REST_AFTER: Duration = Duration::from_millis(500);
+/// Bytes that are read at once of a request that ends a rest; more follow as usual.
+const EARLY_BYTES_MAX: usize = 1024;
+
 /// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
@@ -38,6 +45,8 @@ pub(crate) struct Exchange {
     answers: AtomicU64,
     /// The connection speaks another protocol from here on.
     upgraded: AtomicBool,
+    /// Nothing has come for a while, and nothing is under way.
+    resting: AtomicBool,
 }
 
 impl Exchange {
@@ -50,6 +59,11 @@ impl Exchange {
     /// From here on the bytes are no HTTP.
     pub(crate) fn upgrade(&self) {
         self.upgraded.store(true, SeqCst);
+    }
+
+    /// Whether the connection can do without the HTTP library until the next request.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting.load(SeqCst)
     }
 
     fn is_upgraded(&self) -> bool {
@@ -69,6 +83,13 @@ impl Exchange {
 #[derive(Debug)]
 pub(crate) struct Answering(Arc<Exchange>);
 
+impl Answering {
+    /// Whose answer it is.
+    pub(crate) fn exchange(&self) -> &Exchange {
+        &self.0
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answers.fetch_add(1, SeqCst);
@@ -77,6 +98,17 @@ impl Drop for Answering {
 
 /// Writes the whole answer, head and body, to a client whose request never became one.
 pub(crate) type Render = Arc<dyn Fn(&Failure) -> Vec<u8> + Send + Sync>;
+
+/// What happens when a client has been silent for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// Inside a head: an answer, and the end.
+    Refuse,
+    /// Between requests: the end.
+    Close,
+    /// Between requests, for a while: the HTTP library is no longer needed.
+    Rest,
+}
 
 /// A socket with its guard.
 pub(crate) struct Guard<S> {
@@ -94,6 +126,8 @@ pub(crate) struct Guard<S> {
     /// Calls whose answers have all left.
     flushed_calls: u64,
     reader: Option<Waker>,
+    /// What ended a rest and has not been handed on.
+    early: Vec<u8>,
     since: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     stall: Option<Pin<Box<Sleep>>>,
@@ -127,6 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
             handed_heads: 0,
             flushed_calls: 0,
             reader: None,
+            early: Vec::new(),
             since: Instant::now(),
             timer: None,
             stall: None,
@@ -139,18 +174,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         self.exchange.is_quiet() && self.flushed_calls == self.exchange.calls()
     }
 
-    /// The limit that the connection stands under while nothing comes.
-    fn deadline(&self) -> Option<(Instant, bool)> {
-        if self.framing.is_in_head() {
-            return Some((self.since + self.timeouts.head, true));
-        }
-        let idle = self.framing.is_between_requests() && self.is_quiet();
-        idle.then(|| (self.since + self.timeouts.idle, false))
+    /// Waits for the first bytes of the next request, without the HTTP library; false when none will
+    /// come: the client has left, or has said nothing for too long.
+    pub(crate) async fn wait(&mut self) -> bool {
+        let bytes_came = poll_fn(|cx| self.poll_early(cx)).await;
+        self.exchange.resting.store(false, SeqCst);
+        bytes_came
     }
 
-    /// Whether the time is up; registers to be woken when it will be.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Option<bool> {
-        let (deadline, in_head) = self.deadline()?;
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut room = [0; EARLY_BYTES_MAX];
+        let mut buffer = ReadBuf::new(&mut room);
+        match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => {
+                self.early = buffer.filled().to_vec();
+                Poll::Ready(!self.early.is_empty())
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(false),
+            Poll::Pending => {
+                let idle = Some((self.since + self.timeouts.idle, Due::Close));
+                match self.poll_due(cx, idle) {
+                    Some(_) => Poll::Ready(false),
+                    None => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    /// What is due when nothing comes, and when.
+    fn deadline(&self) -> Option<(Instant, Due)> {
+        if self.framing.is_in_head() {
+            return Some((self.since + self.timeouts.head, Due::Refuse));
+        }
+        let idle = self.framing.is_between_requests() && self.is_quiet();
+        idle.then(|| {
+            if self.timeouts.idle > REST_AFTER {
+                (self.since + REST_AFTER, Due::Rest)
+            } else {
+                (self.since + self.timeouts.idle, Due::Close)
+            }
+        })
+    }
+
+    /// What is due now; registers to be woken when it will be.
+    fn poll_due(&mut self, cx: &mut Context<'_>, next: Option<(Instant, Due)>) -> Option<Due> {
+        let (deadline, due) = next?;
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -159,11 +227,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         }
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
-                return Some(in_head);
+                return Some(due);
             }
             timer.as_mut().reset(deadline);
         }
         None
+    }
+
+    /// Reads what a rest has left, else the socket.
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.socket).poll_read(cx, buffer);
+        }
+        let count = self.early.len().min(buffer.remaining());
+        buffer.put_slice(&self.early[..count]);
+        if count == self.early.len() {
+            self.early = Vec::new();
+        } else {
+            self.early.drain(..count);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Ends the connection with an answer of our own, once the earlier answers have left.
@@ -247,14 +334,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
             return this.poll_verdict(cx, false);
         }
         let before = buffer.filled().len();
-        if Pin::new(&mut this.socket)
-            .poll_read(cx, buffer)?
-            .is_pending()
-        {
-            return match this.poll_deadline(cx) {
+        if this.poll_source(cx, buffer)?.is_pending() {
+            return match this.poll_due(cx, this.deadline()) {
                 None => Poll::Pending,
-                Some(false) => Poll::Ready(Ok(())),
-                Some(true) => {
+                Some(Due::Rest) => {
+                    // Whoever polls the HTTP library looks at this next, and takes it away.
+                    this.exchange.resting.store(true, SeqCst);
+                    Poll::Pending
+                }
+                Some(Due::Close) => Poll::Ready(Ok(())),
+                Some(Due::Refuse) => {
                     let message = "the head of the request took too long";
                     this.verdict = Some(Failure::new(Code::Timeout, message));
                     this.poll_verdict(cx, false)
@@ -336,6 +425,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if this.exchange.is_quiet() && this.flushed_calls != this.exchange.calls() {
             this.flushed_calls = this.exchange.calls();
             this.since = Instant::now();
+            // The library has tried to read before it wrote, and need not try again before bytes come:
+            // the time of an idle connection begins here. Nothing can be due yet.
+            let nothing = this.poll_due(cx, this.deadline());
+            debug_assert_eq!(nothing, None, "the time has just begun");
             if let Some(reader) = this.reader.take() {
                 reader.wake();
             }

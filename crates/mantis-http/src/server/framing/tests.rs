@@ -234,3 +234,12 @@ fn any_bytes_end_in_a_verdict() {
         }
     }
 }
+
+#[test]
+fn tokens_are_letters_digits_and_some_punctuation() {
+    for byte in 0..=u8::MAX {
+        let fits = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        assert_eq!(is_token(&[b'a', byte]), fits, "{byte}");
+    }
+    assert!(!is_token(b""));
+}
