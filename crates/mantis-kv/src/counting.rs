@@ -78,7 +78,7 @@ impl Counting {
             }
             None => {
                 let first = self.counting.lock();
-                if let Some(meanwhile) = *self.last.lock() {
+                if let Some(meanwhile) = self.last.lock().filter(|last| !last.few()) {
                     return Ok(meanwhile.remembered());
                 }
                 Some(first)

@@ -77,6 +77,7 @@ impl StoreDir {
         }
         let new = fresh(env, dir, CHECKPOINT)?;
         fs.create_dir(&new).map_err(io("make the checkpoint"))?;
+        fs.sync_dir(dir).map_err(io("sync the directory"))?;
         Ok(NewStore {
             env: env.clone(),
             new,

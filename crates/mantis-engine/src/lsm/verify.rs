@@ -58,7 +58,7 @@ pub struct RepairReport {
 /// files that no manifest names. Cost: reading everything twice.
 ///
 /// # Errors
-/// `Corrupt` when the tables cannot even be opened; damages of single tables are in the report. `Io`.
+/// `Corrupt` when the tables cannot even be opened, `Io`; damages of single tables are in the report.
 pub fn verify(dir: &Path) -> Result<VerifyReport, EngineError> {
     let mut report = VerifyReport::default();
     if !manifest::check(dir)? {
@@ -109,7 +109,13 @@ fn mirror(dir: &Path) -> io::Result<TempDir> {
     }
     let tables = mirror.path().join(manifest::TABLES);
     std::fs::create_dir(&tables)?;
-    for entry in std::fs::read_dir(dir.join(manifest::TABLES))? {
+    let files = match std::fs::read_dir(dir.join(manifest::TABLES)) {
+        Ok(files) => files,
+        // That tables are missing is found by whoever opens the mirror.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(mirror),
+        Err(error) => return Err(error),
+    };
+    for entry in files {
         let entry = entry?;
         std::os::unix::fs::symlink(entry.path(), tables.join(entry.file_name()))?;
     }

@@ -1,6 +1,7 @@
 //! A server on a free port, with a store in memory or in a directory of its own.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,9 +129,14 @@ impl TestServer {
         Client::new(self.address).with("Authorization", ADMIN)
     }
 
+    /// The directory of a store on disk.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.as_ref().unwrap().path()
+    }
+
     /// Bytes of the log's files that hold commits.
     pub(crate) fn live_log_bytes(&self) -> u64 {
-        let log = self.dir.as_ref().unwrap().path().join("store/store/log");
+        let log = self.dir().join("store/store/log");
         let files = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap());
         files
             .filter(|file| file.path().extension().is_some_and(|end| end == "seg"))

@@ -209,11 +209,10 @@ fn looking_at_the_health_counts_as_no_read() {
     assert_eq!(reads(), (2, 1, 1));
 }
 
-#[test]
-fn after_a_failed_sync_it_is_unhealthy_and_reads_go_on() {
-    let plan = FaultPlan::new();
+/// A server whose disk fails as the plan says.
+fn over_faulty_disk(plan: &FaultPlan) -> TestServer {
     let faults = plan.clone();
-    let server = Setup {
+    let setup = Setup {
         opening: Box::new(|mut options| {
             let faulty = FaultyFs::new(Arc::clone(options.env.fs()), faults);
             options.env = options.env.with_fs(Arc::new(faulty));
@@ -221,7 +220,73 @@ fn after_a_failed_sync_it_is_unhealthy_and_reads_go_on() {
         }),
         ..Setup::on_disk()
     };
-    let server = server.start();
+    setup.start()
+}
+
+#[test]
+fn errors_carry_neither_stored_values_nor_paths() {
+    let plan = FaultPlan::new();
+    let server = over_faulty_disk(&plan);
+    let client = server.client();
+    let value = b"canary-value\xff";
+    client.put_raw("/api/v1/kv/k", "a/b", value).data();
+    let atomic = r#"{"atomic":true,"operations":[{"op":"increment","key":"k","by":1}]}"#;
+    let admin = server.admin();
+    let mut refused = vec![
+        client.get("/api/v1/kv/k?format=json"),
+        client.get("/api/v1/kv/k?format=string"),
+        client.get("/api/v1/kv?values=true&format=json"),
+        client
+            .clone()
+            .with("Accept", "text/html")
+            .get("/api/v1/kv/k"),
+        client
+            .clone()
+            .with("If-None-Match", "*")
+            .put_json("/api/v1/kv/k", r#"{"value":1}"#),
+        client
+            .clone()
+            .with("If-Match", "\"99\"")
+            .delete("/api/v1/kv/k"),
+        client.post_json("/api/v1/kv/k/increment", r#"{"by":1}"#),
+        client.post_json("/api/v1/kv", atomic),
+        admin.post_json("/api/kv/batch", atomic),
+    ];
+    plan.fail_from(OpKind::Sync, 1, Fault::Eio);
+    refused.push(client.put_json("/api/v1/kv/k", r#"{"value":1}"#));
+    refused.push(client.put_json("/api/v1/kv/k", r#"{"value":1}"#));
+    refused.push(client.get("/health"));
+    let dir = server.dir().to_str().unwrap().to_owned();
+    for answer in refused {
+        assert!(answer.status >= 400, "{answer:?}");
+        // As text, as a list of bytes, and in base64.
+        for hidden in ["canary", "99,97,110,97,114,121", "Y2FuYXJ5", &dir] {
+            assert!(
+                !answer.text().contains(hidden),
+                "{hidden}: {}",
+                answer.text()
+            );
+        }
+    }
+    // The control: what is hidden stands where it belongs.
+    assert!(
+        client
+            .get("/api/v1/kv/k")
+            .text()
+            .contains("99,97,110,97,114,121")
+    );
+    assert!(
+        client
+            .get("/api/v1/kv/k?format=base64")
+            .text()
+            .contains("Y2FuYXJ5")
+    );
+}
+
+#[test]
+fn after_a_failed_sync_it_is_unhealthy_and_reads_go_on() {
+    let plan = FaultPlan::new();
+    let server = over_faulty_disk(&plan);
     let client = server.client();
     let put = || client.put_json("/api/v1/kv/a", r#"{"value":1}"#);
     put().data();

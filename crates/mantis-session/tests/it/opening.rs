@@ -1,7 +1,7 @@
 //! Opening, closing, reopening; directories that are used, half made, foreign or damaged.
 
 use bytes::Bytes;
-use mantis_session::{Command, Database, Principal, Put, SessionError};
+use mantis_session::{Command, Database, Expiry, Principal, Put, Reply, SessionError};
 use mantis_types::{Code, Durability, Seq};
 
 use crate::setup::{get, open, options, put};
@@ -33,6 +33,51 @@ fn a_drop_without_close_loses_nothing_that_was_written_to_the_log() {
             put(&db, &format!("k{n}"), format!("v{n}"), Durability::Interval);
         }
     }
+}
+
+/// From the log after a death, from tables after a flush, and not longer than it was asked for.
+#[test]
+fn an_expiry_is_in_the_log_and_in_the_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let put_for = |db: &Database, expiry: Expiry| {
+        let put = Put {
+            expiry,
+            tags: vec!["tag".to_owned()],
+            ..Put::new("k", "v")
+        };
+        let durability = Durability::Interval;
+        let command = Command::KvPut { put, durability };
+        db.session(Principal::Owner).execute(command).unwrap();
+    };
+    let entry = |db: &Database| {
+        let key = Bytes::from_static(b"k");
+        match db.session(Principal::Owner).execute(Command::KvGet { key }) {
+            Ok(Reply::KvGet(found)) => found.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let db = open(dir.path()).unwrap();
+    put_for(&db, Expiry::AfterMs(3_600_000));
+    let before = entry(&db);
+    assert!(before.expires_ms.is_some());
+    drop(db);
+    let db = open(dir.path()).unwrap();
+    let after = entry(&db);
+    assert_eq!(
+        (after.expires_ms, &after.tags),
+        (before.expires_ms, &before.tags)
+    );
+    db.flush().unwrap();
+    drop(db);
+    let db = open(dir.path()).unwrap();
+    assert_eq!(entry(&db).expires_ms, before.expires_ms);
+    put_for(&db, Expiry::Never);
+    drop(db);
+    assert_eq!(
+        entry(&open(dir.path()).unwrap()).expires_ms,
+        None,
+        "cleared for good"
+    );
 }
 
 #[test]

@@ -277,6 +277,13 @@ fn verify_changes_nothing_and_repair_keeps_all_of_the_old() {
     let before = contents(&dir);
     assert!(verify(&dir).unwrap().damages.is_empty());
     assert!(contents(&dir) == before, "verify has changed something");
+    let without_tables = copy_of(&dir, &dir.with_file_name("copy"));
+    std::fs::remove_dir_all(without_tables.join("tables")).unwrap();
+    let damaged = verify(&without_tables).unwrap_err();
+    assert!(
+        matches!(damaged, EngineError::Corrupt { .. }),
+        "{damaged:?}"
+    );
     let kept = repair(&Env::real(), &dir).unwrap().kept_aside;
     assert!(
         contents(&kept) == before,
