@@ -8,6 +8,8 @@
 //! instructions.
 #![expect(clippy::print_stdout, reason = "measuring programs print their tables")]
 
+pub mod check;
+pub mod floors;
 pub mod measure;
 pub mod peers;
 
