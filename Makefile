@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY := $(or $(CARGO_TARGET_DIR),target)/release/mantisdb
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-api test-api test build build-rust bench gate lint fmt openapi install clean
+.PHONY: help run run-api test-api test build build-rust bench bench-peers gate lint fmt openapi install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ build-rust: ## the optimised binary, linked as ./mantisdb and ./mantisdb-rust; V
 
 bench: ## the micro benchmarks (on an idle machine)
 	$(CARGO) bench --workspace
+
+bench-peers: ## beside fjall and RocksDB (on an idle machine, half an hour); ARGS="--only put-random"
+	$(CARGO) xtask bench peers $(ARGS)
 
 gate: ## the longer gate: hours, as root
 	$(CARGO) xtask prepare

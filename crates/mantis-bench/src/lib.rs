@@ -8,7 +8,9 @@
 //! instructions.
 #![expect(clippy::print_stdout, reason = "measuring programs print their tables")]
 
+pub mod check;
 pub mod churn;
+pub mod floors;
 pub mod http;
 pub mod measure;
 pub mod peers;

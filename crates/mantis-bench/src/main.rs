@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mantis_bench::{churn, peers, reopen};
+use mantis_bench::{check, churn, floors, peers, reopen};
 
 /// The same allocator for every store that is measured.
 #[cfg(not(feature = "system_allocator"))]
@@ -32,9 +32,16 @@ enum Command {
     /// The process of `reopen` that is killed
     #[command(hide = true)]
     ReopenChild(reopen::ChildOptions),
+    /// The least that is promised, through the library
+    Floors(floors::Options),
+    /// Whether an operation has become more expensive than the baseline says
+    Check(check::Options),
     /// One store of `peers --only large`, in a process of its own
     #[command(hide = true)]
     LargeChild(peers::ChildOptions),
+    /// One workload of `check`, in a process of its own
+    #[command(hide = true)]
+    CheckChild(check::ChildOptions),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -43,6 +50,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Churn(options) => churn::run(&options),
         Command::Reopen(options) => reopen::run(&options),
         Command::ReopenChild(options) => reopen::run_child(&options),
+        Command::Floors(options) => floors::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::CheckChild(options) => check::run_child(&options),
         Command::LargeChild(options) => peers::run_child(&options),
     }
 }

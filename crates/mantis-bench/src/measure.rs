@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use exclusive::Exclusive;
 pub use machine::{Machine, load_average};
-pub use process::{Resident, bytes_written, cpu_time, settle, voluntary_switches};
+pub use process::{Resident, bytes_written, cpu_time, settle, switches_of_others};
 
 use crate::keys::Dice;
 

@@ -43,14 +43,25 @@ pub fn bytes_written() -> Result<u64> {
     number(&text, "write_bytes:").context("/proc/self/io has no write_bytes")
 }
 
-/// How often the calling thread has given up its processor to wait for something.
+/// How often all threads of this process but the calling one have waited for something and were
+/// woken.
 ///
 /// # Errors
 /// When the system does not tell.
-pub fn voluntary_switches() -> Result<u64> {
-    let path = "/proc/thread-self/status";
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    number(&text, "voluntary_ctxt_switches:").context("the status has no voluntary switches")
+pub fn switches_of_others() -> Result<u64> {
+    let own = std::fs::read_link("/proc/thread-self").context("cannot read /proc/thread-self")?;
+    let mut switches = 0;
+    for thread in std::fs::read_dir("/proc/self/task").context("cannot list threads")? {
+        let thread = thread?;
+        // A thread that has ended meanwhile waits for nothing.
+        let Ok(text) = std::fs::read_to_string(thread.path().join("status")) else {
+            continue;
+        };
+        if own.file_name() != Some(&thread.file_name()) {
+            switches += number(&text, "voluntary_ctxt_switches:").unwrap_or(0);
+        }
+    }
+    Ok(switches)
 }
 
 /// Memory of this process that is resident.
@@ -116,6 +127,23 @@ mod tests {
         assert_eq!(number(text, "absent:"), None);
         assert!(Resident::peak().unwrap() >= Resident::now().unwrap() / 2);
         bytes_written().unwrap();
-        voluntary_switches().unwrap();
+    }
+
+    #[test]
+    fn threads_that_wait_are_counted_and_the_own_one_is_not() {
+        let before = switches_of_others().unwrap();
+        std::thread::scope(|scope| {
+            let (give, take) = std::sync::mpsc::channel();
+            let (answer, answered) = std::sync::mpsc::channel();
+            let waiting = scope.spawn(move || take.iter().for_each(|()| answer.send(()).unwrap()));
+            for _ in 0..200 {
+                give.send(()).unwrap();
+                answered.recv().unwrap();
+            }
+            let after = switches_of_others().unwrap();
+            drop(give);
+            waiting.join().unwrap();
+            assert!(after > before, "{before} {after}");
+        });
     }
 }
