@@ -77,13 +77,7 @@ impl Client {
 
     fn receive(&mut self) -> anyhow::Result<Answer> {
         self.buffer.clear();
-        let head_len = loop {
-            let end = self.buffer.windows(4).position(|four| four == b"\r\n\r\n");
-            if let Some(end) = end {
-                break end + 4;
-            }
-            self.more()?;
-        };
+        let head_len = self.end_of(b"\r\n\r\n", 0)? + 4;
         let head = std::str::from_utf8(&self.buffer[..head_len])?.to_ascii_lowercase();
         let status = head.get(9..12).context("no status line")?.parse()?;
         let header = |name: &str| {
@@ -109,13 +103,7 @@ impl Client {
     fn chunks(&mut self, mut at: usize) -> anyhow::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
-            let line_end = loop {
-                let end = self.buffer[at..].windows(2).position(|two| two == b"\r\n");
-                if let Some(end) = end {
-                    break at + end;
-                }
-                self.more()?;
-            };
+            let line_end = self.end_of(b"\r\n", at)?;
             let digits = std::str::from_utf8(&self.buffer[at..line_end])?;
             let len = usize::from_str_radix(digits, 16).context("no chunk")?;
             let data = line_end + 2;
@@ -125,6 +113,18 @@ impl Client {
             if len == 0 {
                 return Ok(body);
             }
+        }
+    }
+
+    /// Where `mark` stands, at or behind `from`.
+    fn end_of(&mut self, mark: &[u8], from: usize) -> anyhow::Result<usize> {
+        loop {
+            let rest = &self.buffer[from..];
+            let found = rest.windows(mark.len()).position(|part| part == mark);
+            if let Some(found) = found {
+                return Ok(from + found);
+            }
+            self.more()?;
         }
     }
 

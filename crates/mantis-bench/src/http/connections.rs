@@ -39,6 +39,9 @@ pub fn measure(programs: &Programs, count: usize, span: Duration) -> anyhow::Res
     let (mut bytes_just_used, mut bytes_each) = (Vec::new(), Vec::new());
     let env = Env::real();
     for _ in 0..ROUNDS {
+        // What came before, the end of the open ones of the last round above all, must not be in
+        // the latency of those that are alone.
+        env.clock().sleep(REST);
         if with_latency {
             alone.push(wrk::run(&server, &active(span))?);
         }

@@ -20,6 +20,16 @@ impl Floor {
             Self::AtMost(ceiling) => value <= ceiling,
         }
     }
+
+    /// As the table shows it.
+    fn verdict(self, value: f64) -> String {
+        let (sign, bound) = match self {
+            Self::AtLeast(bound) => (">=", bound),
+            Self::AtMost(bound) => ("<=", bound),
+        };
+        let word = if self.is_met(value) { "met" } else { "MISSED" };
+        format!("{sign} {:<9} {word}", number(bound))
+    }
 }
 
 /// One measured value.
@@ -101,21 +111,7 @@ impl Report {
         } in &self.figures
         {
             let shown = number(*value);
-            let verdict = match floor {
-                None => String::new(),
-                Some(floor) => {
-                    let word = if floor.is_met(*value) {
-                        "met"
-                    } else {
-                        "MISSED"
-                    };
-                    let (sign, bound) = match floor {
-                        Floor::AtLeast(bound) => (">=", bound),
-                        Floor::AtMost(bound) => ("<=", bound),
-                    };
-                    format!("{sign} {:<9} {word}", number(*bound))
-                }
-            };
+            let verdict = floor.map_or_else(String::new, |floor| floor.verdict(*value));
             let line = format!("  {name:<width$} {shown:>12} {unit:<7} {verdict}");
             text.push_str(line.trim_end());
             text.push('\n');

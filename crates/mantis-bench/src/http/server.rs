@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -140,16 +141,7 @@ impl Running {
         let mut from = 0;
         while from < keys {
             let until = keys.min(from + FILL_BATCH);
-            let mut body = br#"{"operations":["#.to_vec();
-            for number in from..until {
-                let comma = if number == from { "" } else { "," };
-                let (key, value) = (key(number), value(number));
-                write!(
-                    body,
-                    r#"{comma}{{"type":"set","key":"{key}","value":"{value}"}}"#
-                )?;
-            }
-            body.extend_from_slice(b"]}");
+            let body = batch(from..until)?;
             let json = "content-type: application/json\r\n";
             let answer = client.send("POST", "/api/v1/kv/batch", json, &body)?;
             if answer.status != 200 {
@@ -169,6 +161,21 @@ impl Drop for Running {
         // What it has stored is thrown away with the directory.
         drop(self.child.kill().and_then(|()| self.child.wait()));
     }
+}
+
+/// A batch that writes these.
+fn batch(numbers: Range<u64>) -> anyhow::Result<Vec<u8>> {
+    let mut body = br#"{"operations":["#.to_vec();
+    for (index, number) in numbers.enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let (key, value) = (key(number), value(number));
+        write!(
+            body,
+            r#"{comma}{{"type":"set","key":"{key}","value":"{value}"}}"#
+        )?;
+    }
+    body.extend_from_slice(b"]}");
+    Ok(body)
 }
 
 /// A key of 16 bytes.

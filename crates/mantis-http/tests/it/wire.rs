@@ -155,6 +155,43 @@ fn an_idle_connection_lives_longer_than_a_slow_head_and_ends_quietly() {
 }
 
 #[test]
+fn a_connection_that_has_rested_serves_as_before() {
+    let server = TestServer::new();
+    let clock = server.database.env().clock();
+    let mut wire = Wire::connect(server.address);
+    let live = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    wire.send(live);
+    assert_eq!(wire.answer(false).status, 200);
+    // Longer than it takes until the HTTP library is taken away.
+    let rest = || clock.sleep(Duration::from_millis(700));
+    rest();
+    // More than is read at once of what ends a rest.
+    let value = "v".repeat(50_000);
+    let put = format!(
+        "PUT /api/v1/kv/rested HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n\
+         Content-Length: {}\r\n\r\n{value}",
+        value.len()
+    );
+    wire.send(put.as_bytes());
+    assert_eq!(wire.answer(false).status, 200);
+    rest();
+    // A head in two pieces, with the next request behind it.
+    wire.send(&live[..10]);
+    clock.sleep(Duration::from_millis(50));
+    wire.send(&[&live[10..], live].concat());
+    assert_eq!(wire.answer(false).status, 200);
+    assert_eq!(wire.answer(false).status, 200);
+    rest();
+    wire.send(b"GET / HTTP/1.1\n");
+    assert_eq!(
+        wire.answer(false).failure(),
+        (400, "invalid_request".into())
+    );
+    let stored = server.client().with("Accept", "text/plain");
+    assert_eq!(stored.get("/api/v1/kv/rested").text(), value);
+}
+
+#[test]
 fn a_body_that_breaks_off_or_is_malformed_stores_nothing() {
     let server = TestServer::new();
     let mut wire = Wire::connect(server.address);
