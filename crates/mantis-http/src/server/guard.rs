@@ -426,9 +426,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
             this.flushed_calls = this.exchange.calls();
             this.since = Instant::now();
             // The library has tried to read before it wrote, and need not try again before bytes come:
-            // the time of an idle connection begins here. Nothing can be due yet.
-            let nothing = this.poll_due(cx, this.deadline());
-            debug_assert_eq!(nothing, None, "the time has just begun");
+            // the time of an idle connection begins here.
+            if this.poll_due(cx, this.deadline()).is_some() {
+                // The machine stood still meanwhile: the next read says what is due.
+                cx.waker().wake_by_ref();
+            }
             if let Some(reader) = this.reader.take() {
                 reader.wake();
             }
