@@ -125,6 +125,15 @@ impl SessionError {
         }
     }
 
+    /// Whether a write that was refused so may have been done, or may be done yet.
+    #[must_use]
+    pub const fn is_undecided(&self) -> bool {
+        matches!(
+            self,
+            Self::Kv(KvError::Txn(TxnError::Undecided)) | Self::Txn(TxnError::Undecided)
+        )
+    }
+
     /// The operation of an atomic batch that failed.
     #[must_use]
     pub fn index(&self) -> Option<usize> {
@@ -132,5 +141,20 @@ impl SessionError {
             Self::Kv(KvError::Aborted { index, .. }) => Some(*index),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_may_still_come_is_undecided_and_a_full_disk_is_not() {
+        let undecided = SessionError::Kv(KvError::Txn(TxnError::Undecided));
+        assert!(undecided.is_undecided());
+        assert_eq!(undecided.code(), Code::Timeout);
+        let full = SessionError::Kv(KvError::Txn(TxnError::Log(LogError::DiskFull)));
+        assert!(!full.is_undecided());
+        assert_eq!(full.code(), Code::DiskFull);
     }
 }

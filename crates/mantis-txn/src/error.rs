@@ -38,6 +38,10 @@ pub enum TxnError {
         /// First Seq that the tables do not hold.
         needed: u64,
     },
+    /// The disk filled up under a commit that had its Seq. It is written when space returns, or gone
+    /// when the store is opened again before that: its outcome is unknown.
+    #[error("the disk filled up under the commit, whose outcome is unknown")]
+    Undecided,
     /// The caller's deadline passed while the commit waited to become visible.
     #[error("the deadline passed")]
     Deadline,
@@ -60,6 +64,8 @@ impl TxnError {
             | Self::BatchTooLarge { .. } => Code::TooLarge,
             Self::Codec(_) | Self::LogGap { .. } => Code::Corrupt,
             Self::Closed => Code::ShuttingDown,
+            // Not `DiskFull`, which says that nothing was written.
+            Self::Undecided => Code::Timeout,
             Self::Deadline => Code::DeadlineExceeded,
         }
     }

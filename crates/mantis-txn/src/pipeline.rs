@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mantis_engine::{Engine, Placement};
 use mantis_env::Env;
-use mantis_log::{Log, Prepared};
+use mantis_log::{Log, LogError, Prepared};
 use mantis_types::{Durability, Seq, WriteBatch};
 use parking_lot::{Condvar, Mutex};
 
@@ -150,6 +150,20 @@ impl Pipeline {
 
     /// Waits until `seq` has survived what `durability` promises, and is visible.
     pub(crate) fn finish(&self, seq: Seq, durability: Durability) -> Result<Committed, TxnError> {
+        self.see_through(seq, durability)
+            .map_err(|error| match error {
+                // The record stays queued in the log: this commit may still come.
+                TxnError::Log(LogError::DiskFull) => TxnError::Undecided,
+                other => other,
+            })?;
+        self.counters.committed.add(1);
+        Ok(Committed {
+            seq,
+            durability: self.class_of(seq),
+        })
+    }
+
+    fn see_through(&self, seq: Seq, durability: Durability) -> Result<(), TxnError> {
         if let Some(log) = &self.log {
             match durability {
                 Durability::Sync => log.sync(seq)?,
@@ -157,12 +171,7 @@ impl Pipeline {
                 Durability::None => {}
             }
         }
-        self.wait_visible(seq, None)?;
-        self.counters.committed.add(1);
-        Ok(Committed {
-            seq,
-            durability: self.class_of(seq),
-        })
+        self.wait_visible(seq, None).map(drop)
     }
 
     /// Waits until the visible edge has reached `seq`; false when `timeout` passed first.

@@ -202,7 +202,7 @@ impl Store {
     ///
     /// # Errors
     /// `ReadOnly` when the log failed: the commit's outcome is unknown until the store is opened
-    /// again.
+    /// again. `Timeout` when the disk filled up under it: the same, or until space returns.
     #[expect(clippy::needless_pass_by_value, reason = "a commit is finished once")]
     pub fn finish(&self, pending: Pending) -> Result<Committed, TxnError> {
         self.owner

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mantis_env::{Env, Fault, FaultPlan, FaultyFs, OpKind};
 use mantis_types::{Code, Durability, ErrorKind, Seq};
 
-use crate::setup::{commit, open, read};
+use crate::setup::{commit, open, open_tight, read};
 
 fn faulty(env: &Env, plan: &FaultPlan) -> Env {
     env.with_fs(Arc::new(FaultyFs::new(Arc::clone(env.fs()), plan.clone())))
@@ -40,6 +40,43 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_nothing_unsynced_is_shown() {
         "the outcome of the failed one is open"
     );
     assert_eq!(read(&store, 2), None);
+}
+
+/// A commit that has its Seq stays queued on a full disk and is written when space returns: only one
+/// that never began is said to be without effect.
+#[test]
+fn what_a_full_disk_refuses_never_appears_and_what_it_keeps_queued_is_called_unknown() {
+    let mut appeared = 0;
+    for kind in [OpKind::Open, OpKind::SetLen, OpKind::Write] {
+        for nth in 1..30 {
+            appeared += queued_commits_that_appear(kind, nth);
+        }
+    }
+    assert!(appeared > 0, "no commit was kept queued");
+}
+
+fn queued_commits_that_appear(kind: OpKind, nth: u64) -> usize {
+    let plan = FaultPlan::new();
+    let env = faulty(&Env::simulated(nth), &plan);
+    let store = open_tight(&env, std::path::Path::new("/log")).unwrap();
+    plan.fail(kind, nth, Fault::Enospc);
+    let (mut refused, mut queued) = (Vec::new(), Vec::new());
+    for n in 1..400 {
+        match commit(&store, &[(n, n)], Durability::Sync) {
+            Ok(_) => {}
+            Err(error) if error.code() == Code::DiskFull => refused.push(n),
+            Err(error) if error.code() == Code::Timeout => queued.push(n),
+            // A write into a file that has its room does not fail on a disk that is merely full.
+            Err(error) => {
+                assert_eq!(error.code(), Code::SyncFailed, "{error:?}");
+                return 0;
+            }
+        }
+    }
+    let wrong = refused.iter().find(|n| read(&store, **n).is_some());
+    assert_eq!(wrong, None, "{kind:?} {nth}: refused, and there");
+    let appeared = queued.iter().filter(|n| read(&store, **n).is_some());
+    appeared.count()
 }
 
 #[test]

@@ -13,19 +13,33 @@ use mantis_types::{
 };
 
 pub(crate) fn open(env: &Env, dir: Option<&Path>) -> Result<Store, TxnError> {
+    let options = LogOptions {
+        segment_bytes: 1 << 20,
+        ..LogOptions::default()
+    };
+    open_with(env, dir, options)
+}
+
+/// Small segments, and nothing kept aside for a full disk.
+pub(crate) fn open_tight(env: &Env, dir: &Path) -> Result<Store, TxnError> {
+    let options = LogOptions {
+        segment_bytes: 16 << 10,
+        reserve_bytes: 0,
+        min_free_bytes: 0,
+        ..LogOptions::default()
+    };
+    open_with(env, Some(dir), options)
+}
+
+fn open_with(env: &Env, dir: Option<&Path>, options: LogOptions) -> Result<Store, TxnError> {
     let engine = Arc::new(MemoryEngine::new(env, MemoryOptions::default()));
     let hook = DurableHook::default();
-    let log = match dir {
-        None => None,
-        Some(dir) => {
-            let options = LogOptions {
-                segment_bytes: 1 << 20,
-                on_durable: Some(hook.callback()),
-                ..LogOptions::default()
-            };
-            Some(Log::open(env, dir, options)?.log)
-        }
+    let options = LogOptions {
+        on_durable: Some(hook.callback()),
+        ..options
     };
+    let log = dir.map(|dir| Log::open(env, dir, options)).transpose()?;
+    let log = log.map(|opened| opened.log);
     Store::open(env, engine, log, &hook, Limits::default())
 }
 

@@ -40,6 +40,14 @@ pub(super) const ESCAPED: &[Escaped] = &[
         tests: &["after_a_failed_commit_a_flush_answers_at_once_and_reads_go_on"],
     },
     Escaped {
+        what: "a write under which the disk filled up after it had begun answered that nothing was \
+               written, and was there when space returned",
+        found_by: "this gate's `faults`, no space for a new segment",
+        tests: &[
+            "what_a_full_disk_refuses_never_appears_and_what_it_keeps_queued_is_called_unknown",
+        ],
+    },
+    Escaped {
         what: "a store whose log directory was emptied opened with a new log: what only the log held \
                was gone without a word",
         found_by: "review",
