@@ -51,10 +51,7 @@ pub(super) fn text(rows: &[Row], commit: &str, machine: &Machine) -> String {
             line(format!("{:<13} finding: {finding}", ""));
         }
         if !record.commit.is_empty() && record.commit != commit {
-            line(format!(
-                "{:<13} of the same sources at {}",
-                "", record.commit
-            ));
+            line(format!("{:<13} begun at {}", "", record.commit));
         }
     }
     let passed = rows
