@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::ops::Bound;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mantis_engine::{Direction, Engine, LsmEngine, LsmOptions, MemoryBudget};
 use mantis_env::Env;
 use mantis_types::{RecordBuilder, Seq, ValueKind, WriteBatchBuilder};
@@ -79,7 +79,7 @@ fn reads(criterion: &mut Criterion) {
 
 fn get(criterion: &mut Criterion, place: &str, engine: &LsmEngine) {
     let mut number = 0;
-    criterion.bench_function(&BenchmarkId::new("get", place).to_string(), |bencher| {
+    criterion.bench_function(&format!("get {place}"), |bencher| {
         bencher.iter(|| {
             number = (number + 7919) % KEYS;
             let found = engine.get_latest(&key(number)).expect("reads do not fail");
@@ -90,18 +90,15 @@ fn get(criterion: &mut Criterion, place: &str, engine: &LsmEngine) {
 
 fn scan(criterion: &mut Criterion, place: &str, engine: &LsmEngine) {
     let mut number = 0;
-    criterion.bench_function(
-        &BenchmarkId::new("scan 100", place).to_string(),
-        |bencher| {
-            bencher.iter(|| {
-                number = (number + 7919) % KEYS;
-                let from = key(number);
-                let range = (Bound::Included(&from[..]), Bound::Unbounded);
-                let rows = engine.scan(&engine.snapshot(), range, Direction::Forward);
-                rows.expect("scans begin").expecting(100).take(100).count()
-            });
-        },
-    );
+    criterion.bench_function(&format!("scan 100 {place}"), |bencher| {
+        bencher.iter(|| {
+            number = (number + 7919) % KEYS;
+            let from = key(number);
+            let range = (Bound::Included(&from[..]), Bound::Unbounded);
+            let rows = engine.scan(&engine.snapshot(), range, Direction::Forward);
+            rows.expect("scans begin").expecting(100).take(100).count()
+        });
+    });
 }
 
 criterion_group!(benches, puts, reads);

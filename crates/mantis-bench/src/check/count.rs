@@ -82,10 +82,10 @@ impl Counting {
 
     fn difference(&self, workload: Workload, turns: u64) -> Result<f64> {
         // A clock needs more operations than a counter to be exact.
-        let small = match self.counter {
+        let small = workload.operations(match self.counter {
             Counter::Instructions => SMALL,
             Counter::CpuTime => SMALL * 10,
-        } / workload.weight();
+        });
         let [small, large] = [small, 3 * small].map(|operations| {
             let cost = self.run(workload, operations, turns)?;
             Ok::<_, anyhow::Error>((operations, cost))

@@ -89,11 +89,13 @@ impl Workload {
         })
     }
 
-    /// How many times fewer operations of it will do.
-    pub(super) const fn weight(self) -> u64 {
+    /// How many operations of it are as good as `count` of an ordinary one: the log's background
+    /// writes disturb a cheap one more.
+    pub(super) const fn operations(self, count: u64) -> u64 {
         match self {
-            Self::EngineScan => 10,
-            _ => 1,
+            Self::LogAppend | Self::LogWrite => count * 10,
+            Self::EngineScan => count / 10,
+            _ => count,
         }
     }
 

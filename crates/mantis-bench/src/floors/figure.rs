@@ -124,7 +124,8 @@ impl Outcome {
     pub(super) fn print(&self) {
         let measured = format!("{} {}", short(self.measured), self.unit);
         let floor = format!("{} {} {}", self.side, short(self.floor), self.unit);
-        let cpu = self.cpu_us.map_or("-".into(), |cpu| format!("{cpu:.2}"));
+        let cpu = self.cpu_us.map(|cpu| format!("{cpu:.2}"));
+        let cpu = cpu.unwrap_or_else(|| "-".to_owned());
         let met = if self.met { "met" } else { "MISSED" };
         let Self {
             id, class, note, ..
