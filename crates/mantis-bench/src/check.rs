@@ -63,10 +63,10 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     } else {
         Baseline::default()
     };
+    let counting = Counting::new(counter, options.busy_loop)?;
     if options.update {
         known.clear(counter);
         for workload in Workload::ALL {
-            let counting = Counting::new(counter, 0);
             let figure = least(|| counting.of(workload))?;
             println!("{workload:20} {figure:>12.2}");
             known.set(counter, workload, figure);
@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     let mut worse = 0;
     for workload in Workload::ALL {
-        worse += usize::from(!compare(options, counter, &known, workload)?);
+        worse += usize::from(!compare(&counting, &known, workload)?);
     }
     if let Some(note) = known.note_about_compiler() {
         println!("{note}");
@@ -93,14 +93,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// Measures a workload, again while it looks worse, and says what was found; false when it is worse.
-fn compare(
-    options: &Options,
-    counter: Counter,
-    known: &Baseline,
-    workload: Workload,
-) -> Result<bool> {
+fn compare(counting: &Counting, known: &Baseline, workload: Workload) -> Result<bool> {
+    let counter = counting.counter;
     let before = known.get(counter, workload);
-    let counting = Counting::new(counter, options.busy_loop);
     let mut best = f64::INFINITY;
     let mut finding = Finding::New;
     for _ in 0..TRIES {

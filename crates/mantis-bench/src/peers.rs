@@ -163,8 +163,7 @@ impl<'a> Bench<'a> {
 
     /// The same, each with every number of threads.
     fn variants(&self, plan: &Plan) -> Vec<(Contender, u64)> {
-        let threads = plan.work.threads();
-        let each = |contender| threads.iter().map(move |threads| (contender, *threads));
+        let each = |contender| plan.work.threads().iter().map(move |n| (contender, *n));
         self.measured(plan).flat_map(each).collect()
     }
 
@@ -186,7 +185,7 @@ impl<'a> Bench<'a> {
             for (contender, threads) in self.variants(plan) {
                 let dir = TempDir::new_in(self.place.path())?;
                 let store = contender.open(dir.path(), &self.memory)?;
-                let figure = self.new_store(plan, &*store, threads);
+                let figure = self.new_store(plan, contender, &*store, threads);
                 let figure = figure.with_context(|| format!("{}: {contender}", plan.id))?;
                 row.note(&plan.label(contender, threads), figure);
             }

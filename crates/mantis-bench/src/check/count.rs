@@ -52,16 +52,24 @@ impl Counter {
 /// Counts workloads, each operation with a busy loop on top.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counting {
-    counter: Counter,
+    pub(super) counter: Counter,
     busy_percent: u64,
+    /// What an operation of the fixed workload costs; known only where it is needed.
+    fixed: f64,
 }
 
 impl Counting {
-    pub(super) const fn new(counter: Counter, busy_percent: u64) -> Self {
-        Self {
+    /// Measures the fixed workload first, where others are compared with it or get turns of it.
+    pub(super) fn new(counter: Counter, busy_percent: u64) -> Result<Self> {
+        let mut counting = Self {
             counter,
             busy_percent,
+            fixed: f64::NAN,
+        };
+        if counter == Counter::CpuTime || busy_percent > 0 {
+            counting.fixed = counting.difference(Workload::Fixed, 0)?;
         }
+        Ok(counting)
     }
 
     /// What an operation costs.
@@ -70,13 +78,13 @@ impl Counting {
         let loaded = if self.busy_percent == 0 {
             plain
         } else {
-            let turn = self.difference(Workload::Fixed, 0)? / FIXED_TURNS as f64;
+            let turn = self.fixed / FIXED_TURNS as f64;
             let turns = plain / turn * self.busy_percent as f64 / 100.0;
             self.difference(workload, round(turns))?
         };
         Ok(match self.counter {
             Counter::Instructions => loaded,
-            Counter::CpuTime => loaded / self.difference(Workload::Fixed, 0)?,
+            Counter::CpuTime => loaded / self.fixed,
         })
     }
 
@@ -84,7 +92,7 @@ impl Counting {
         // A clock needs more operations than a counter to be exact.
         let small = workload.operations(match self.counter {
             Counter::Instructions => SMALL,
-            Counter::CpuTime => SMALL * 10,
+            Counter::CpuTime => SMALL * 2,
         });
         let [small, large] = [small, 3 * small].map(|operations| {
             let cost = self.run(workload, operations, turns)?;

@@ -90,11 +90,12 @@ impl Workload {
     }
 
     /// How many operations of it are as good as `count` of an ordinary one: the log's background
-    /// writes disturb a cheap one more.
+    /// writes disturb a cheap one more, and a disk takes its time.
     pub(super) const fn operations(self, count: u64) -> u64 {
         match self {
             Self::LogAppend | Self::LogWrite => count * 10,
             Self::EngineScan => count / 10,
+            Self::CommitSync => count / 2,
             _ => count,
         }
     }

@@ -8,16 +8,28 @@ use super::plan::{Plan, Work};
 use super::{Bench, durable, rest};
 use crate::keys::{ordered, scattered};
 use crate::measure::{Figure, Load};
-use crate::store::Store;
+use crate::store::{Contender, Store};
 
 impl Bench<'_> {
     /// One round of a row on a store without data.
-    pub(super) fn new_store(&self, plan: &Plan, store: &dyn Store, threads: u64) -> Result<Figure> {
+    pub(super) fn new_store(
+        &self,
+        plan: &Plan,
+        contender: Contender,
+        store: &dyn Store,
+        threads: u64,
+    ) -> Result<Figure> {
         match plan.work {
             Work::Put { ordered, .. } => self.puts(store, ordered, threads),
             Work::Durable { .. } => {
                 let span = Duration::from_secs_f64(self.options.seconds);
-                durable::puts(store, &self.values, threads, span)
+                // The goals are set over one thread that writes and syncs by itself.
+                let writers = if contender == Contender::RawDisk {
+                    1
+                } else {
+                    threads
+                };
+                durable::puts(store, &self.values, writers, span)
             }
             _ => unreachable!("the row is measured on loaded stores"),
         }
