@@ -57,6 +57,11 @@ struct Group {
 }
 
 const GROUPS: &[Group] = &[
+    // First: memory that another store has left would be taken again, and the process not grow.
+    Group {
+        floors: single::ENTRY_FLOORS,
+        measure: single::entry_overhead,
+    },
     Group {
         floors: load::NONE_FLOORS,
         measure: load::class_none,
@@ -72,10 +77,6 @@ const GROUPS: &[Group] = &[
     Group {
         floors: single::COMMIT_FLOORS,
         measure: single::one_commit,
-    },
-    Group {
-        floors: single::ENTRY_FLOORS,
-        measure: single::entry_overhead,
     },
     Group {
         floors: single::RECORD_FLOORS,
