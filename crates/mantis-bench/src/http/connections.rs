@@ -61,7 +61,7 @@ pub fn measure(programs: &Programs, count: usize, span: Duration) -> anyhow::Res
     report.hold("resident bytes for each, idle", first, "B", floor);
     let just_used = bytes_just_used.first().copied().unwrap_or_default();
     report.say("resident bytes for each, just used", just_used, "B");
-    let again = middle(bytes_each.into_iter());
+    let again = middle(bytes_each);
     report.say("resident bytes for each, median of all rounds", again, "B");
     #[expect(
         clippy::cast_precision_loss,
