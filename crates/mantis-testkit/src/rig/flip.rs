@@ -252,10 +252,12 @@ impl FlipSweep {
             Part::Steps(60),
             Part::Flush,
             Part::Steps(60),
-            Part::Run,
+            // A kill amid a step leaves a record that nobody was promised. Rot in it is a torn tail, and
+            // a store without it is right.
+            Part::Hold,
         ];
         let child = self.binary.write(&specimen.writing(&plan))?;
-        let ready = |heard: &super::heard::Heard| heard.begun.iter().any(|part| part == "run");
+        let ready = |heard: &super::heard::Heard| heard.begun.iter().any(|part| part == "hold");
         ensure!(
             child.wait_until(PATIENCE, ready),
             "the template was not written"

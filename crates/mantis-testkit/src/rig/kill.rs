@@ -18,7 +18,7 @@ use crate::dice::Dice;
 const KILLS_PER_STORE: u64 = 25;
 /// So many acknowledgements must be heard before a kill counts.
 const ACKS_MIN: u64 = 100;
-/// Kills after [`ACKS_MIN`], in the tally.
+/// Kills after `ACKS_MIN`, in the tally.
 pub const KILLS: &str = "kills after 100 acks";
 /// Those of [`KILLS`] that met a flush or a compaction, in the tally.
 pub const BUSY_KILLS: &str = "of these in a flush or a compaction";

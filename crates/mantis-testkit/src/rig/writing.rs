@@ -54,10 +54,13 @@ pub enum Part {
     Checkpoint,
     /// A shutdown in good order.
     Close,
+    /// Nothing, until the child is killed: no step is under way then.
+    Hold,
 }
 
 impl Part {
-    /// The word of the command line: `run`, `stir`, `steps:N`, `flush`, `compact`, `checkpoint`, `close`.
+    /// The word of the command line: `run`, `stir`, `steps:N`, `flush`, `compact`, `checkpoint`, `close`,
+    /// `hold`.
     #[must_use]
     pub fn word(self) -> String {
         match self {
@@ -68,6 +71,7 @@ impl Part {
             Self::Compact => "compact".to_owned(),
             Self::Checkpoint => "checkpoint".to_owned(),
             Self::Close => "close".to_owned(),
+            Self::Hold => "hold".to_owned(),
         }
     }
 
@@ -81,6 +85,7 @@ impl Part {
             "compact" => Self::Compact,
             "checkpoint" => Self::Checkpoint,
             "close" => Self::Close,
+            "hold" => Self::Hold,
             other => Self::Steps(other.strip_prefix("steps:")?.parse().ok()?),
         })
     }
@@ -159,6 +164,9 @@ impl Writing {
                     target.checkpoint(&checkpoint_dir(&self.dir, checkpoints))
                 }
                 Part::Close => target.close(),
+                Part::Hold => loop {
+                    thread::park();
+                },
             };
             match result {
                 Ok(()) => Line::End(part.word()).say()?,
