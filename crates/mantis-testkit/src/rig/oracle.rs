@@ -190,9 +190,13 @@ impl Trial<'_> {
     /// Finds the number of steps that explains what was found.
     fn fit(&self, base: &Model, tried: &[Tried]) -> Fit {
         let last_acked = tried.iter().rposition(|t| matches!(t, Tried::Acked(_)));
+        // Behind the promise nothing has to be explained one way or the other: reads that fail after a
+        // power cut make steps of unknown outcome there, and commits of class none go on between.
+        let promised = usize::try_from(self.must).unwrap_or(usize::MAX);
         let unknown: Vec<usize> = tried
             .iter()
             .enumerate()
+            .take(promised)
             .filter(|&(at, t)| *t == Tried::Unknown && last_acked.is_some_and(|l| at < l))
             .map(|(at, _)| at)
             .collect();
