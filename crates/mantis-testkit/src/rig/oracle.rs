@@ -228,13 +228,15 @@ impl Trial<'_> {
         let mut state = Matched::new(base.clone(), self.found, &Script::prefix(self.writer));
         let mut search = Search::default();
         search.look(&state, 0, self.must);
+        // Answers behind an unknown step that is behind the promise follow from what nobody knows.
+        let mut answers_count = true;
         for (at, outcome) in tried.iter().enumerate() {
-            if *outcome != Tried::NotDone && happened(at) {
-                search
-                    .wrong_answers
-                    .extend(self.take(&mut state, at, outcome));
-            }
             let done = u64::try_from(at + 1).unwrap_or(u64::MAX);
+            answers_count &= *outcome != Tried::Unknown || done <= self.must;
+            if *outcome != Tried::NotDone && happened(at) {
+                let wrong = self.take(&mut state, at, outcome);
+                search.wrong_answers.extend(wrong.filter(|_| answers_count));
+            }
             search.look(&state, done, self.must);
         }
         let mut fit = self.conclude(search);
