@@ -68,8 +68,9 @@ impl Log {
     }
 
     /// Waits until there is room for about `bytes` more: has what is buffered written in the
-    /// background when it is a quarter of its bound, and writes it itself at the bound. To be called before the caller's critical section. Cost: some atomic loads, unless the
-    /// buffer is full or the disk nearly is.
+    /// background from a quarter of its bound on, and writes it itself at the bound. To be called
+    /// before the caller's critical section. Cost: some atomic loads and now and then a wake-up,
+    /// unless the buffer is full or the disk nearly is.
     ///
     /// # Errors
     /// `DiskFull`, `Poisoned`, `Closed`: nothing has been done.

@@ -375,42 +375,6 @@ fn the_buffer_is_bounded_by_those_who_ask_for_admission() {
 }
 
 #[test]
-fn a_buffer_that_fills_up_is_written_in_the_background() {
-    let env = Env::simulated(1);
-    let log = open(&env, small()).unwrap().log;
-    let simulation = env.simulation().unwrap();
-    simulation.run_tasks(1000);
-    let add = |seq| {
-        log.admit(64).unwrap();
-        append(&log, seq).unwrap();
-    };
-    // Little: neither by the one who appends, nor by a task, until time passes.
-    add(1);
-    simulation.run_tasks(1000);
-    assert_eq!(log.written_seq(), Seq::ZERO);
-    // A quarter of the bound: by a task, and at once.
-    let mut last = 1;
-    while log.stats().buffered < 1024 {
-        last += 1;
-        add(last);
-    }
-    log.admit(64).unwrap();
-    assert_eq!(log.written_seq(), Seq::ZERO, "not by the one who appends");
-    simulation.run_tasks(1000);
-    assert_eq!(log.written_seq(), Seq::new(last));
-    assert_eq!((log.stats().writes, log.stats().syncs), (1, 0));
-    // And again: one wake-up is not the only one.
-    while log.stats().buffered < 1024 {
-        last += 1;
-        add(last);
-    }
-    log.admit(64).unwrap();
-    simulation.run_tasks(1000);
-    assert_eq!(log.written_seq(), Seq::new(last));
-    assert_eq!(check_all(&log), last);
-}
-
-#[test]
 fn the_same_seed_writes_the_same_bytes() {
     let run = || {
         let env = Env::simulated(4);
