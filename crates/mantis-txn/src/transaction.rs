@@ -49,6 +49,8 @@ pub struct Transaction {
     locks: HeldLocks,
     /// It was chosen to break a circle: its locks have been given back.
     doomed: bool,
+    /// It has ended otherwise than by being rolled back.
+    committed: bool,
     /// Keeps the conflict index from forgetting what this transaction will ask; `None` when it is
     /// read-only.
     _live: Option<Ticket>,

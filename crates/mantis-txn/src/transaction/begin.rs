@@ -58,6 +58,7 @@ impl Store {
             }
             (Some(live), engine.snapshot())
         };
+        pipeline.counters.begun.add(1);
         Ok(Transaction {
             id: self.new_txn_id(),
             begin,
@@ -67,6 +68,7 @@ impl Store {
             reads: ReadSet::default(),
             locks: HeldLocks::default(),
             doomed: false,
+            committed: false,
             _live: live,
             store: self.clone(),
         })

@@ -30,6 +30,7 @@ impl Transaction {
         if self.buffer.is_empty() {
             let seq = self.snapshot_seq();
             let durability = self.pipeline().class_of(seq);
+            self.committed = true;
             return Ok(Committed { seq, durability });
         }
         let store = self.store.clone();
@@ -39,6 +40,7 @@ impl Transaction {
             self.let_the_winner_through(error);
         }
         let seq = started?;
+        self.committed = true;
         // The row locks go with `self`, behind this: whoever gets one next sees this commit.
         store.pipeline().finish(seq, self.durability())
     }

@@ -191,6 +191,9 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         self.give_back_locks(0);
+        if !self.committed {
+            self.pipeline().counters.rolled_back.add(1);
+        }
     }
 }
 

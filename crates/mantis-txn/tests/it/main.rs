@@ -6,3 +6,5 @@ mod commits;
 mod faults;
 #[cfg(test)]
 mod setup;
+#[cfg(test)]
+mod transactions;
