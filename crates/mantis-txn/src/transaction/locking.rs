@@ -121,6 +121,9 @@ impl Transaction {
         }
         locked?;
         self.locks.push(key);
+        // A commit that looked for locks before this one was handed over is in the memtable, and in
+        // the index, when its latch is free.
+        drop(store.latch(key));
         Ok(())
     }
 
@@ -170,12 +173,6 @@ impl Transaction {
             }
         }
         Ok(None)
-    }
-
-    /// Waits until nobody holds the lock of a key.
-    pub(super) fn wait_until_free(&self, key: &[u8]) -> Result<(), TxnError> {
-        let locks = self.store.row_locks();
-        Ok(locks.wait_free(key, self.begin.deadline)?)
     }
 
     /// Gives back the locks taken after the first `len`.
