@@ -30,6 +30,11 @@ pub struct Limits {
     pub tag_bytes_max: usize,
     /// Largest expiry span in seconds (100 years). Beyond: `invalid_value`.
     pub ttl_seconds_max: u64,
+    /// Most rows that one transaction locks. Beyond: `too_large`. A lock takes some 200 bytes and its
+    /// key.
+    pub row_locks_max: usize,
+    /// Most that wait in the queue of one row lock. Beyond: `pool_exhausted`.
+    pub lock_waiters_max: usize,
 }
 
 impl Default for Limits {
@@ -48,6 +53,8 @@ impl Default for Limits {
             tags_max: 64,
             tag_bytes_max: 256,
             ttl_seconds_max: 100 * 366 * 86_400,
+            row_locks_max: 100_000,
+            lock_waiters_max: 10_000,
         }
     }
 }

@@ -209,6 +209,10 @@ settings! {
         tag_bytes_max: usize = "256", Restart;
         /// longest time to live
         ttl_seconds_max: u64 = "3162240000", Restart;
+        /// most rows that one transaction locks
+        row_locks_max: usize = "100000", Restart;
+        /// most that wait for one row lock
+        lock_waiters_max: usize = "10000", Restart;
     }
 }
 

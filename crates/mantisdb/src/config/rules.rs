@@ -110,6 +110,8 @@ pub(crate) fn store_limits(settings: &Settings) -> Limits {
         tags_max: limits.tags_max,
         tag_bytes_max: limits.tag_bytes_max,
         ttl_seconds_max: limits.ttl_seconds_max,
+        row_locks_max: limits.row_locks_max,
+        lock_waiters_max: limits.lock_waiters_max,
     }
 }
 
