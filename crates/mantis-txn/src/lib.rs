@@ -54,7 +54,7 @@ mod txn_id;
 
 pub use error::TxnError;
 pub use latch::Latched;
-pub use locks::LockWait;
+pub use locks::{LockError, LockStats, LockWait};
 pub use mantis_engine::Counter;
 pub use pipeline::Committed;
 pub use stats::TxnStats;
