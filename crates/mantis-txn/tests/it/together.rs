@@ -81,6 +81,33 @@ fn on_threads(work: impl Fn(u64) + Sync) {
     });
 }
 
+fn transfer(txn: &mut Transaction, from: u64, to: u64) -> Result<(), TxnError> {
+    if txn.isolation() == Isolation::ReadCommitted {
+        txn.get_for_update(&key(from), LockWait::Wait)?;
+        txn.get_for_update(&key(to), LockWait::Wait)?;
+    }
+    let have = get(txn, from)?;
+    if have > 0 && from != to {
+        let got = get(txn, to)?;
+        txn.put(&key(from), &record(have - 1))?;
+        txn.put(&key(to), &record(got + 1))?;
+    }
+    Ok(())
+}
+
+/// Each may clear its own row only while the other is set.
+fn clear_one_of_two(txn: &mut Transaction, own: u64) -> Result<(), TxnError> {
+    let set = get(txn, 0)? + get(txn, 1)?;
+    assert!(set > 0, "both rows were cleared");
+    let next = u64::from(set != 2);
+    txn.put(&key(own), &record(next))
+}
+
+fn add_one(txn: &mut Transaction, thread: u64, round: u64) -> Result<(), TxnError> {
+    txn.merge(&key(0), Arc::new(Plus(1)))?;
+    txn.put(&key(100 + thread), &record(round))
+}
+
 #[test]
 fn money_is_neither_made_nor_lost_at_any_level() {
     for isolation in Isolation::ALL {
@@ -91,21 +118,7 @@ fn money_is_neither_made_nor_lost_at_any_level() {
             let rng = SeededRng::new(thread);
             for _ in 0..ROUNDS {
                 let (from, to) = (rng.below(ACCOUNTS), rng.below(ACCOUNTS));
-                until_committed(&store, isolation, |txn| {
-                    let locked = isolation == Isolation::ReadCommitted;
-                    for n in [from, to] {
-                        if locked {
-                            txn.get_for_update(&key(n), LockWait::Wait)?;
-                        }
-                    }
-                    let have = get(txn, from)?;
-                    if have > 0 && from != to {
-                        let got = get(txn, to)?;
-                        txn.put(&key(from), &record(have - 1))?;
-                        txn.put(&key(to), &record(got + 1))?;
-                    }
-                    Ok(())
-                });
+                until_committed(&store, isolation, |txn| transfer(txn, from, to));
             }
         });
         let sum: u64 = (0..ACCOUNTS).map(|n| read(&store, n).unwrap()).sum();
@@ -122,11 +135,7 @@ fn of_two_rows_at_least_one_stays_set_when_transactions_are_serializable() {
         let own = thread % 2;
         for _ in 0..ROUNDS {
             until_committed(&store, Isolation::Serializable, |txn| {
-                // Each may clear its own row only while the other is set.
-                let both = get(txn, 0)? + get(txn, 1)?;
-                assert!(both > 0, "both rows were cleared");
-                let next = if both == 2 { 0 } else { 1 };
-                txn.put(&key(own), &record(next))
+                clear_one_of_two(txn, own)
             });
         }
     });
@@ -140,10 +149,8 @@ fn additions_of_all_are_summed_and_none_is_refused() {
         let refused = AtomicU64::new(0);
         on_threads(|thread| {
             for round in 0..ROUNDS {
-                let conflicts = until_committed(&store, isolation, |txn| {
-                    txn.merge(&key(0), Arc::new(Plus(1)))?;
-                    txn.put(&key(100 + thread), &record(round))
-                });
+                let conflicts =
+                    until_committed(&store, isolation, |txn| add_one(txn, thread, round));
                 refused.fetch_add(conflicts, SeqCst);
             }
         });
