@@ -139,6 +139,12 @@ impl Key {
         }
     }
 
+    /// Copies the bytes of an encoded key.
+    #[must_use]
+    pub fn copy_from(bytes: &[u8]) -> Self {
+        Self::new(Slice::from(bytes))
+    }
+
     /// The encoded bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

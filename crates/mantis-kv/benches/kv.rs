@@ -70,7 +70,7 @@ fn calls(criterion: &mut Criterion) {
                 atomic,
                 durability,
             };
-            kv.batch(access, &batch).expect("there is room")
+            kv.batch(access, &batch, None).expect("there is room")
         });
     });
     criterion.bench_function("list of a page", |bencher| {

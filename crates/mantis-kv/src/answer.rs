@@ -6,6 +6,9 @@ use mantis_types::Seq;
 
 use crate::KvError;
 
+/// The version of an entry that has not been committed yet: one that a transaction reads of its own.
+pub const UNCOMMITTED: Seq = Seq::MAX;
+
 /// A value with everything that was stored with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -15,7 +18,8 @@ pub struct Entry {
     pub value: Bytes,
     /// Media type.
     pub content_type: String,
-    /// The commit that wrote this version: `version` and `ETag`.
+    /// The commit that wrote this version: `version` and `ETag`. [`UNCOMMITTED`] for what the reading
+    /// transaction has written itself.
     pub version: Seq,
     /// When it expires, in milliseconds since 1970.
     pub expires_ms: Option<u64>,

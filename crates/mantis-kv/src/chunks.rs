@@ -3,10 +3,7 @@
 //! Payload of the record: id (ordered varint), u64 length, u32 chunk size, u64 xxh3 of the value,
 //! little-endian. Chunk n stands under the member key u32 n, big-endian.
 
-use std::ops::Bound;
-
 use bytes::Bytes;
-use mantis_engine::{Direction, Engine, Snapshot};
 use mantis_types::{
     CodecError, DatabaseId, EncodedKey, OwnerId, RecordBuilder, Space, ValueKind,
     WriteBatchBuilder, decode_ordered, encode_ordered, prefix_end,
@@ -14,6 +11,7 @@ use mantis_types::{
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::KvError;
+use crate::source::Span;
 
 /// What the record of a large value says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,25 +77,43 @@ impl Chunked {
         Ok(())
     }
 
-    /// Reads the whole value at a snapshot that sees its record.
-    pub(crate) fn read(&self, engine: &dyn Engine, at: &Snapshot) -> Result<Bytes, KvError> {
+    /// Where its chunks stand.
+    pub(crate) fn span(&self) -> Span {
         let prefix = EncodedKey::prefix(DatabaseId::DEFAULT, Space::Member, self.id, 0);
         let end = prefix_end(prefix.as_bytes()).unwrap_or_default();
-        let bounds = (
-            Bound::Included(prefix.as_bytes()),
-            Bound::Excluded(end.as_slice()),
-        );
+        (prefix.into_bytes(), end)
+    }
+
+    /// Begins to put the value together.
+    pub(crate) fn begin(&self) -> Result<Whole, KvError> {
         let len = usize::try_from(self.len).map_err(|_| KvError::Damaged)?;
-        let mut value = Vec::with_capacity(len);
-        for found in engine.scan(at, bounds, Direction::Forward)? {
-            let (_, record) = found?;
-            value.extend_from_slice(record.view().payload());
-            if value.len() > len {
-                return Err(KvError::Damaged);
-            }
+        Ok(Whole {
+            value: Vec::with_capacity(len),
+            len,
+            checksum: self.checksum,
+        })
+    }
+}
+
+/// A large value that is being put together.
+pub(crate) struct Whole {
+    value: Vec<u8>,
+    len: usize,
+    checksum: u64,
+}
+
+impl Whole {
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), KvError> {
+        if self.value.len() + chunk.len() > self.len {
+            return Err(KvError::Damaged);
         }
-        if value.len() == len && xxh3_64(&value) == self.checksum {
-            Ok(value.into())
+        self.value.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<Bytes, KvError> {
+        if self.value.len() == self.len && xxh3_64(&self.value) == self.checksum {
+            Ok(self.value.into())
         } else {
             Err(KvError::Damaged)
         }

@@ -1,25 +1,26 @@
 //! How operations become commits: one for all, or each for itself.
 
 use mantis_txn::Committed;
-use mantis_types::{Durability, Limits, OwnerId};
+use mantis_types::{Limits, OwnerId};
 
 use crate::KvError;
-use crate::answer::{BatchDone, OpDone};
+use crate::answer::{BatchDone, OpDone, UNCOMMITTED};
 use crate::keyspace::Keyspace;
 use crate::kv::{Kv, op_bytes, within};
-use crate::request::{Batch, BatchOp};
-use crate::unit::{UNCOMMITTED, Unit};
+use crate::request::{Batch, BatchOp, Terms};
+use crate::source::Source;
+use crate::unit::Unit;
 
 impl Kv {
     /// All operations in one commit, reading the newest versions under latches.
     pub(crate) fn unit(
         &self,
         ops: &[BatchOp],
-        durability: Durability,
+        terms: Terms,
     ) -> Result<(Vec<OpDone>, Option<Committed>), KvError> {
         let single = ops.len() == 1;
         let mut answer = Answer::new(self.limits());
-        let (mut done, pending) = match self.start_unit(ops, durability, &mut answer) {
+        let (mut done, pending) = match self.start_unit(ops, terms, &mut answer) {
             Ok(started) => started,
             Err((index, error)) => {
                 // The refusal may rest on a version that is not durable yet.
@@ -45,7 +46,7 @@ impl Kv {
     fn start_unit(
         &self,
         ops: &[BatchOp],
-        durability: Durability,
+        terms: Terms,
         answer: &mut Answer,
     ) -> Result<(Vec<OpDone>, Option<mantis_txn::Pending>), (usize, KvError)> {
         let ids = self.prepare(ops)?;
@@ -55,16 +56,15 @@ impl Kv {
             let keys = keys
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|e| (0, e.into()))?;
-            let latched = match keys.as_slice() {
-                [one] => self.store.latch(one.as_bytes()),
-                many => self.store.latch_many(many.iter().map(|k| k.as_bytes())),
-            };
+            let latched = self
+                .store
+                .latch_free(&keys.iter().map(|key| key.as_bytes()), terms.deadline)
+                .map_err(|error| (0, error.into()))?;
             if self.keyspace.newest() != generation {
                 continue;
             }
             let applied = self.store.snapshot_applied(&latched);
-            let now_ms = self.now_ms();
-            let mut unit = Unit::new(self.engine(), self.limits(), applied, generation, now_ms);
+            let mut unit = Unit::new(self.at(applied), self.limits(), generation);
             let mut done = Vec::with_capacity(ops.len());
             for (index, op) in ops.iter().enumerate() {
                 let staged = stage(&mut unit, op).and_then(|d| answer.take(d));
@@ -75,7 +75,7 @@ impl Kv {
                 self.count_done(&done);
                 return Ok((done, None));
             };
-            let pending = self.store.start(&latched, &batch, durability);
+            let pending = self.store.start(&latched, &batch, terms.durability);
             let pending = pending.map_err(|error| (0, error.into()))?;
             drop(latched);
             self.count_done(&done);
@@ -84,7 +84,7 @@ impl Kv {
     }
 
     /// Everything that must happen before latches are held: checks, room, fresh ids.
-    fn prepare(&self, ops: &[BatchOp]) -> Result<Vec<OwnerId>, (usize, KvError)> {
+    pub(crate) fn prepare(&self, ops: &[BatchOp]) -> Result<Vec<OwnerId>, (usize, KvError)> {
         let mut bytes = 0;
         let mut large = 0;
         for (index, op) in ops.iter().enumerate() {
@@ -99,7 +99,11 @@ impl Kv {
             .map_err(|error| (0, error.into()))
     }
 
-    pub(crate) fn batch_one_by_one(&self, batch: &Batch) -> Result<BatchDone, KvError> {
+    pub(crate) fn batch_one_by_one(
+        &self,
+        batch: &Batch,
+        terms: Terms,
+    ) -> Result<BatchDone, KvError> {
         let bytes = batch.ops.iter().map(op_bytes).sum();
         within(
             "limits.batch_bytes_max",
@@ -110,9 +114,9 @@ impl Kv {
         let mut answer = Answer::new(self.limits());
         let mut last = None;
         for op in &batch.ops {
-            match self.start_unit(std::slice::from_ref(op), batch.durability, &mut answer) {
+            match self.start_unit(std::slice::from_ref(op), terms, &mut answer) {
                 Ok((mut done, pending)) => {
-                    let durability = batch.durability;
+                    let durability = terms.durability;
                     let committed = pending.as_ref().map(|p| Committed {
                         seq: p.seq(),
                         durability,
@@ -139,7 +143,7 @@ impl Kv {
         for (index, op) in batch.ops.iter().enumerate() {
             let read = self
                 .check_key(op.key())
-                .and_then(|()| self.read(&snapshot, op.key().clone()))
+                .and_then(|()| self.read(snapshot.clone(), op.key().clone()))
                 .and_then(|found| answer.take(OpDone::Got(found)));
             match read {
                 Err(error) if batch.atomic => {
@@ -162,13 +166,13 @@ impl Kv {
 }
 
 /// Counts the bytes of the values in an answer, so that none grows without bound.
-struct Answer {
+pub(crate) struct Answer {
     bytes: u64,
     bytes_max: u64,
 }
 
 impl Answer {
-    const fn new(limits: &Limits) -> Self {
+    pub(crate) const fn new(limits: &Limits) -> Self {
         Self {
             bytes: 0,
             bytes_max: limits.answer_bytes_max,
@@ -177,7 +181,7 @@ impl Answer {
 
     /// Lets an operation's answer through while all values together keep within the limit; the
     /// first one always passes.
-    fn take(&mut self, done: OpDone) -> Result<OpDone, KvError> {
+    pub(crate) fn take(&mut self, done: OpDone) -> Result<OpDone, KvError> {
         if let OpDone::Got(Some(entry)) = &done {
             let bytes = self.bytes + entry.value.len() as u64;
             if self.bytes > 0 {
@@ -189,7 +193,7 @@ impl Answer {
     }
 }
 
-fn stage(unit: &mut Unit<'_>, op: &BatchOp) -> Result<OpDone, KvError> {
+pub(crate) fn stage<S: Source>(unit: &mut Unit<'_, S>, op: &BatchOp) -> Result<OpDone, KvError> {
     let version = UNCOMMITTED;
     Ok(match op {
         BatchOp::Get { key } => OpDone::Got(unit.get(key)?),

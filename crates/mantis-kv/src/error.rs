@@ -70,6 +70,17 @@ impl From<CodecError> for KvError {
 }
 
 impl KvError {
+    /// An increment's own refusal, out of what the transaction layer made of it.
+    pub(crate) fn of_merge(error: TxnError) -> Self {
+        match error {
+            TxnError::Merge(cause) => match cause.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::Txn(TxnError::Merge(other)),
+            },
+            error => Self::Txn(error),
+        }
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

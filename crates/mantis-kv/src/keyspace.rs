@@ -28,13 +28,18 @@ impl Keyspace {
         let stored = engine.get(&engine.snapshot(), key.as_bytes())?;
         let generation = match &stored {
             Some(record) => read_u64(record).ok_or(CodecError::Truncated)?,
-            None => u64::from(number) + 1,
+            None => Self::first_generation(number).get(),
         };
         let generations = vec![(Seq::ZERO, OwnerId::new(generation))];
         Ok(Self {
             number,
             generations: ArcSwap::from_pointee(generations),
         })
+    }
+
+    /// The generation of a keyspace that was never emptied.
+    pub(crate) const fn first_generation(number: u32) -> OwnerId {
+        OwnerId::new(number as u64 + 1)
     }
 
     pub(crate) fn record_key(number: u32) -> Result<EncodedKey, CodecError> {
@@ -53,6 +58,14 @@ impl Keyspace {
         known
             .or_else(|| generations.first())
             .map_or(OwnerId::new(0), |(_, id)| *id)
+    }
+
+    /// The same for a reader whose snapshot may be old; `None` when its generation has been forgotten.
+    pub(crate) fn remembered(&self, snapshot: Seq) -> Option<OwnerId> {
+        let generations = self.generations.load();
+        let mut newest_first = generations.iter().rev();
+        let known = newest_first.find(|(since, _)| *since <= snapshot);
+        known.map(|(_, id)| *id)
     }
 
     /// The newest generation; `None` while readers do not see it yet, because the commit that made it

@@ -2,21 +2,26 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mantis_engine::{Direction, Engine, Ready, Record, Snapshot};
 use mantis_txn::meta::{self};
 use mantis_txn::{Committed, Counter, Store};
-use mantis_types::{Access, DatabaseId, Durability, Limits, Space, ValueKind, WriteBatchBuilder};
+use mantis_types::{
+    Access, DatabaseId, Durability, Limits, Seq, Space, ValueKind, WriteBatchBuilder,
+};
 
 use crate::KvError;
-use crate::answer::{BatchDone, DeleteDone, Entry, IncrementDone, ListPage, OpDone, PutDone};
-use crate::chunks::Chunked;
+use crate::answer::{
+    BatchDone, DeleteDone, Entry, IncrementDone, ListPage, OpDone, PutDone, UNCOMMITTED,
+};
 use crate::counting::{Counting, KeyCount};
 use crate::keyspace::Keyspace;
 use crate::list::Lister;
-use crate::request::{Batch, BatchOp, Condition, Expiry, List, Put};
+use crate::request::{Batch, BatchOp, Condition, Expiry, List, Put, Terms};
 use crate::scan::EntryScan;
+use crate::source::{At, Source};
 
 /// Bytes that a record, its index entries and the batch's framing take beside key and value.
 const OVERHEAD: u64 = 256;
@@ -77,8 +82,7 @@ impl Kv {
     /// `WrongType` for a collection, `TooLarge` for a key over the limit, `Corrupt`.
     pub fn get(&self, _: Access, key: Bytes) -> Result<Option<Entry>, KvError> {
         self.check_key(&key)?;
-        let snapshot = self.engine().snapshot();
-        let found = self.read(&snapshot, key)?;
+        let found = self.read(self.engine().snapshot(), key)?;
         self.count_read(found.is_some());
         Ok(found)
     }
@@ -97,8 +101,7 @@ impl Kv {
     /// # Errors
     /// As [`Self::get`].
     pub fn probe(&self, _: Access) -> Result<(), KvError> {
-        let snapshot = self.engine().snapshot();
-        self.read(&snapshot, PROBE_KEY).map(drop)
+        self.read(self.engine().snapshot(), PROBE_KEY).map(drop)
     }
 
     /// As [`Self::probe`], but only if memory has the answer; never blocks.
@@ -139,9 +142,9 @@ impl Kv {
     /// # Errors
     /// `Precondition` when the condition does not hold, `TooLarge`, `InvalidTtl`, `WrongType` over a
     /// collection; nothing was changed. What a commit answers besides.
-    pub fn put(&self, _: Access, put: Put, durability: Durability) -> Result<PutDone, KvError> {
+    pub fn put(&self, _: Access, put: Put, terms: impl Into<Terms>) -> Result<PutDone, KvError> {
         let ops = [BatchOp::Set(put)];
-        let (mut done, committed) = self.unit(&ops, durability)?;
+        let (mut done, committed) = self.unit(&ops, terms.into())?;
         match (done.pop(), committed) {
             (Some(OpDone::Set { created, .. }), Some(committed)) => {
                 Ok(PutDone { committed, created })
@@ -159,9 +162,10 @@ impl Kv {
         _: Access,
         key: Bytes,
         condition: Condition,
-        durability: Durability,
+        terms: impl Into<Terms>,
     ) -> Result<DeleteDone, KvError> {
-        let (_, committed) = self.unit(&[BatchOp::Delete { key, condition }], durability)?;
+        let ops = [BatchOp::Delete { key, condition }];
+        let (_, committed) = self.unit(&ops, terms.into())?;
         Ok(DeleteDone { committed })
     }
 
@@ -175,10 +179,10 @@ impl Kv {
         key: Bytes,
         by: i64,
         initial: Option<i64>,
-        durability: Durability,
+        terms: impl Into<Terms>,
     ) -> Result<IncrementDone, KvError> {
         let ops = [BatchOp::Increment { key, by, initial }];
-        let (mut done, committed) = self.unit(&ops, durability)?;
+        let (mut done, committed) = self.unit(&ops, terms.into())?;
         match (done.pop(), committed) {
             (Some(OpDone::Incremented { value, .. }), Some(committed)) => {
                 Ok(IncrementDone { committed, value })
@@ -193,18 +197,32 @@ impl Kv {
     /// # Errors
     /// With `atomic`: `Aborted`, which names the operation; nothing was changed. In both forms
     /// `TooLarge` for too many operations or bytes, before anything is done.
-    pub fn batch(&self, _: Access, batch: &Batch) -> Result<BatchDone, KvError> {
-        let (given, max) = (batch.ops.len(), self.limits().batch_ops_max);
-        within("limits.batch_ops_max", max as u64, given as u64)?;
+    pub fn batch(
+        &self,
+        _: Access,
+        batch: &Batch,
+        deadline: Option<Duration>,
+    ) -> Result<BatchDone, KvError> {
+        self.check_count(batch)?;
         if batch.ops.iter().all(|op| matches!(op, BatchOp::Get { .. })) {
             return self.batch_of_gets(batch);
         }
+        let terms = Terms {
+            durability: batch.durability,
+            deadline,
+        };
         if batch.atomic {
-            let (done, committed) = self.unit(&batch.ops, batch.durability)?;
+            let (done, committed) = self.unit(&batch.ops, terms)?;
             let results = done.into_iter().map(Ok).collect();
             return Ok(BatchDone { results, committed });
         }
-        self.batch_one_by_one(batch)
+        self.batch_one_by_one(batch, terms)
+    }
+
+    /// Whether a batch has no more operations than it may.
+    pub(crate) fn check_count(&self, batch: &Batch) -> Result<(), KvError> {
+        let (given, max) = (batch.ops.len(), self.limits().batch_ops_max);
+        within("limits.batch_ops_max", max as u64, given as u64)
     }
 
     /// A page of keys, from one snapshot. Cost: the keys that are skipped, shown and counted.
@@ -212,9 +230,7 @@ impl Kv {
     /// # Errors
     /// `TooLarge` for bounds over the key limit, `Corrupt`.
     pub fn list(&self, _: Access, list: &List) -> Result<ListPage, KvError> {
-        for bound in [Some(&list.prefix), list.start.as_ref(), list.end.as_ref()] {
-            bound.map_or(Ok(()), |key| self.check_key(key))?;
-        }
+        self.check_list(list)?;
         self.lister().page(list)
     }
 
@@ -238,12 +254,14 @@ impl Kv {
         let rows = if span.0 < span.1 {
             Some(
                 self.engine()
-                    .scan(&lister.snapshot, bounds, Direction::Forward)?,
+                    .scan(&lister.source.snapshot, bounds, Direction::Forward)?,
             )
         } else {
             None
         };
-        let (snapshot, now_ms) = (lister.snapshot, lister.now_ms);
+        let At {
+            snapshot, now_ms, ..
+        } = lister.source;
         Ok(EntryScan::new(self.store.clone(), snapshot, rows, now_ms))
     }
 
@@ -252,7 +270,7 @@ impl Kv {
     /// # Errors
     /// `Corrupt`.
     pub fn count(&self, _: Access) -> Result<Option<u64>, KvError> {
-        let lister = self.lister();
+        let mut lister = self.lister();
         let whole = lister.span(&List::default())?;
         lister.count(&whole)
     }
@@ -307,24 +325,28 @@ impl Kv {
         }
     }
 
-    pub(crate) fn read(&self, snapshot: &Snapshot, key: Bytes) -> Result<Option<Entry>, KvError> {
-        let encoded = Keyspace::key(self.keyspace.at(snapshot.seq()), &key)?;
-        match self.engine().get(snapshot, encoded.as_bytes())? {
-            Some(record) => entry_of(self.engine(), snapshot, key, &record, self.now_ms()),
-            None => Ok(None),
+    pub(crate) fn read(&self, snapshot: Snapshot, key: Bytes) -> Result<Option<Entry>, KvError> {
+        let generation = self.keyspace.at(snapshot.seq());
+        self.at(snapshot).entry_in(generation, key)
+    }
+
+    /// The engine at a snapshot, now.
+    pub(crate) fn at(&self, snapshot: Snapshot) -> At<'_> {
+        At {
+            engine: self.engine(),
+            snapshot,
+            now_ms: self.now_ms(),
         }
     }
 
-    fn lister(&self) -> Lister<'_> {
+    fn lister(&self) -> Lister<'_, At<'_>> {
         let snapshot = self.engine().snapshot();
-        let generation = self.keyspace.at(snapshot.seq());
-        let (engine, limits) = (self.engine(), self.limits());
+        let seq = snapshot.seq();
         Lister {
-            engine,
-            limits,
-            snapshot,
-            generation,
-            now_ms: self.now_ms(),
+            source: self.at(snapshot),
+            limits: self.limits(),
+            seq,
+            generation: self.keyspace.at(seq),
         }
     }
 
@@ -334,6 +356,12 @@ impl Kv {
             self.limits().key_bytes_max as u64,
             key.len() as u64,
         )
+    }
+
+    pub(crate) fn check_list(&self, list: &List) -> Result<(), KvError> {
+        let bounds = [Some(&list.prefix), list.start.as_ref(), list.end.as_ref()];
+        let mut bounds = bounds.into_iter().flatten();
+        bounds.try_for_each(|key| self.check_key(key))
     }
 
     pub(crate) fn check_op(&self, op: &BatchOp) -> Result<u64, KvError> {
@@ -397,39 +425,27 @@ impl Kv {
     }
 }
 
-/// The entry in a record, or `None` when it has expired.
-pub(crate) fn entry_of(
-    engine: &dyn Engine,
-    at: &Snapshot,
-    key: Bytes,
-    record: &Record,
-    now_ms: u64,
-) -> Result<Option<Entry>, KvError> {
-    let view = record.view();
-    if view.expired(now_ms) {
-        return Ok(None);
-    }
-    let value = match view.kind() {
-        ValueKind::Bytes => record.payload_bytes(),
-        ValueKind::Chunked => Chunked::parse(view.payload())?.read(engine, at)?,
-        _ => return Err(KvError::WrongType),
-    };
-    Ok(Some(whole(key, value, record, now_ms)))
-}
-
 /// The entry of a record whose value has been found.
-fn whole(key: Bytes, value: Bytes, record: &Record, now_ms: u64) -> Entry {
+pub(crate) fn whole(key: Bytes, value: Bytes, record: &Record, now_ms: u64) -> Entry {
     let view = record.view();
     Entry {
         key,
         value,
         content_type: view.content_type().as_str().to_owned(),
-        version: view.seq(),
+        version: version_of(record),
         expires_ms: view.expiry_ms(),
         ttl_ms: view.expiry_ms().map(|at| at.saturating_sub(now_ms).max(1)),
         created_ms: view.created_ms(),
         modified_ms: view.modified_ms(),
         tags: view.tags().map(str::to_owned).collect(),
+    }
+}
+
+/// The commit that wrote a record; a transaction's own records have none yet.
+pub(crate) fn version_of(record: &Record) -> Seq {
+    match record.seq() {
+        Seq::ZERO => UNCOMMITTED,
+        seq => seq,
     }
 }
 

@@ -8,6 +8,7 @@
 //! It is not: a place for hashes, lists and sets (they come with their protocol), nor a cache.
 #![deny(clippy::indexing_slicing)]
 
+mod addition;
 mod answer;
 mod chunks;
 mod commit;
@@ -18,14 +19,16 @@ mod kv;
 mod list;
 mod request;
 mod scan;
+mod source;
+mod transaction;
 mod unit;
 
 pub use answer::{
-    BatchDone, DeleteDone, Entry, IncrementDone, ListItem, ListPage, OpDone, PutDone,
+    BatchDone, DeleteDone, Entry, IncrementDone, ListItem, ListPage, OpDone, PutDone, UNCOMMITTED,
 };
 pub use counting::KeyCount;
 pub use error::KvError;
 pub use kv::{Kv, KvStats};
 pub use mantis_txn::Committed;
-pub use request::{Batch, BatchOp, Condition, Expiry, List, Put};
+pub use request::{Batch, BatchOp, Condition, Expiry, List, Put, Terms};
 pub use scan::EntryScan;

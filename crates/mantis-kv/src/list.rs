@@ -1,33 +1,32 @@
 //! Lists of keys: ranges in both directions, from one snapshot, page by page.
 
-use std::ops::Bound;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use mantis_engine::{Direction, Engine, Snapshot};
-use mantis_types::{Limits, OwnerId, ValueKind, prefix_end, split_key};
+use mantis_engine::{Direction, Record};
+use mantis_types::{Limits, OwnerId, Seq, ValueKind, prefix_end, split_key};
 
 use crate::KvError;
 use crate::answer::{ListItem, ListPage};
+use crate::chunks::Chunked;
 use crate::keyspace::Keyspace;
-use crate::kv::entry_of;
+use crate::kv::version_of;
 use crate::request::List;
+use crate::source::{Source, Span};
 
-/// One list call at one snapshot.
-pub(crate) struct Lister<'a> {
-    pub(crate) engine: &'a dyn Engine,
+/// One list call on one source.
+pub(crate) struct Lister<'a, S> {
+    pub(crate) source: S,
     pub(crate) limits: &'a Limits,
-    pub(crate) snapshot: Snapshot,
+    /// What the answer calls its snapshot.
+    pub(crate) seq: Seq,
     pub(crate) generation: OwnerId,
-    pub(crate) now_ms: u64,
 }
 
-/// Encoded bounds: at or above the first, below the second.
-type Span = (Vec<u8>, Vec<u8>);
-
-impl Lister<'_> {
-    pub(crate) fn page(&self, list: &List) -> Result<ListPage, KvError> {
+impl<S: Source> Lister<'_, S> {
+    pub(crate) fn page(&mut self, list: &List) -> Result<ListPage, KvError> {
         let mut page = ListPage {
-            snapshot: self.snapshot.seq(),
+            snapshot: self.seq,
             ..ListPage::default()
         };
         let whole = self.span(list)?;
@@ -36,79 +35,86 @@ impl Lister<'_> {
         }
         let span = self.after_cursor(whole, list)?;
         let limit = list.limit.min(self.limits.list_limit_max);
+        if limit == 0 {
+            return Ok(page);
+        }
+        let (rows, more) = self.rows(&span, list, limit)?;
+        for (key, record) in rows {
+            page.items.push(self.item(key, &record, list.values)?);
+        }
+        if more {
+            page.next_cursor = page.items.last().map(|item| item.key.clone());
+        }
+        Ok(page)
+    }
+
+    /// The live rows of a page, and whether there are more.
+    fn rows(
+        &mut self,
+        span: &Span,
+        list: &List,
+        limit: usize,
+    ) -> Result<(Vec<(Bytes, Record)>, bool), KvError> {
         let direction = if list.reverse {
             Direction::Backward
         } else {
             Direction::Forward
         };
+        let (now_ms, bytes_max) = (self.source.now_ms(), self.limits.answer_bytes_max);
         let mut to_skip = list.offset;
         let mut bytes = 0;
-        if limit == 0 || span.0 >= span.1 {
-            return Ok(page);
-        }
-        let bounds = (
-            Bound::Included(span.0.as_slice()),
-            Bound::Excluded(span.1.as_slice()),
-        );
-        for found in self.engine.scan(&self.snapshot, bounds, direction)? {
-            let (encoded, record) = found?;
-            let view = record.view();
-            if view.expired(self.now_ms) {
-                continue;
+        let mut rows = Vec::new();
+        let mut more = false;
+        self.source.rows(span, direction, &mut |encoded, record| {
+            if record.view().expired(now_ms) {
+                return Ok(ControlFlow::Continue(()));
             }
             if to_skip > 0 {
                 to_skip -= 1;
-                continue;
+                return Ok(ControlFlow::Continue(()));
             }
-            if page.items.len() == limit || bytes >= self.limits.answer_bytes_max {
-                page.next_cursor = page.items.last().map(|item| item.key.clone());
-                break;
+            if rows.len() == limit || bytes >= bytes_max {
+                more = true;
+                return Ok(ControlFlow::Break(()));
             }
-            let (_, _, _, user_key) = split_key(encoded.as_ref())?;
-            let key = Bytes::copy_from_slice(user_key);
-            let plain = matches!(view.kind(), ValueKind::Bytes | ValueKind::Chunked);
-            let entry = if list.values && plain {
-                entry_of(
-                    self.engine,
-                    &self.snapshot,
-                    key.clone(),
-                    &record,
-                    self.now_ms,
-                )?
-            } else {
-                None
-            };
-            bytes += entry.as_ref().map_or(0, |e| e.value.len() as u64);
-            page.items.push(ListItem {
-                key,
-                version: view.seq(),
-                entry,
-            });
-        }
-        Ok(page)
+            if list.values {
+                bytes += value_bytes(&record)?;
+            }
+            let (_, _, _, user_key) = split_key(encoded.as_bytes())?;
+            rows.push((Bytes::copy_from_slice(user_key), record));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok((rows, more))
+    }
+
+    fn item(&mut self, key: Bytes, record: &Record, values: bool) -> Result<ListItem, KvError> {
+        let plain = matches!(record.view().kind(), ValueKind::Bytes | ValueKind::Chunked);
+        let entry = if values && plain {
+            self.source.entry(key.clone(), record)?
+        } else {
+            None
+        };
+        Ok(ListItem {
+            key,
+            version: version_of(record),
+            entry,
+        })
     }
 
     /// How many live keys stand in the span; `None` for more than the limit.
-    pub(crate) fn count(&self, span: &Span) -> Result<Option<u64>, KvError> {
-        if span.0 >= span.1 {
-            return Ok(Some(0));
-        }
-        let bounds = (
-            Bound::Included(span.0.as_slice()),
-            Bound::Excluded(span.1.as_slice()),
-        );
+    pub(crate) fn count(&mut self, span: &Span) -> Result<Option<u64>, KvError> {
+        let (now_ms, max) = (self.source.now_ms(), self.limits.count_scan_max);
         let mut count = 0;
-        for found in self
-            .engine
-            .scan(&self.snapshot, bounds, Direction::Forward)?
-        {
-            let (_, record) = found?;
-            count += u64::from(!record.view().expired(self.now_ms));
-            if count > self.limits.count_scan_max {
-                return Ok(None);
-            }
-        }
-        Ok(Some(count))
+        self.source
+            .rows(span, Direction::Forward, &mut |_, record| {
+                count += u64::from(!record.view().expired(now_ms));
+                Ok(if count > max {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                })
+            })?;
+        Ok((count <= max).then_some(count))
     }
 
     pub(crate) fn span(&self, list: &List) -> Result<Span, KvError> {
@@ -135,4 +141,14 @@ impl Lister<'_> {
             Ok((span.0.max(at), span.1))
         }
     }
+}
+
+/// Bytes of the value behind a record.
+fn value_bytes(record: &Record) -> Result<u64, KvError> {
+    let view = record.view();
+    Ok(match view.kind() {
+        ValueKind::Bytes => view.payload().len() as u64,
+        ValueKind::Chunked => Chunked::parse(view.payload())?.len,
+        _ => 0,
+    })
 }

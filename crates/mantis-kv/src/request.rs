@@ -1,5 +1,7 @@
 //! What a caller asks of the key-value model.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use mantis_types::{Durability, Seq};
 
@@ -27,6 +29,25 @@ pub enum Expiry {
     AfterMs(u64),
     /// As the version that is replaced; for ever when there is none.
     Keep,
+}
+
+/// What a write waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What the answer waits for.
+    pub durability: Durability,
+    /// The moment, by the environment's monotonic clock, up to which the write waits for a row that a
+    /// transaction has locked; `None` for ever.
+    pub deadline: Option<Duration>,
+}
+
+impl From<Durability> for Terms {
+    fn from(durability: Durability) -> Self {
+        Self {
+            durability,
+            deadline: None,
+        }
+    }
 }
 
 /// One put: the value and everything that is stored with it.

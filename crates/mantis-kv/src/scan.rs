@@ -7,7 +7,7 @@ use mantis_types::{ValueKind, split_key};
 
 use crate::KvError;
 use crate::answer::Entry;
-use crate::kv::entry_of;
+use crate::source::{At, Source};
 
 /// The entries with a prefix, in byte order, all from one snapshot, which it holds until it is
 /// dropped. Expired entries and keys that hold collections are left out; what counts as expired is
@@ -46,8 +46,12 @@ impl EntryScan {
             }
             let (_, _, _, user_key) = split_key(encoded.as_ref())?;
             let key = Bytes::copy_from_slice(user_key);
-            let engine = self.store.engine();
-            let entry = entry_of(engine, &self.snapshot, key, &record, self.now_ms)?;
+            let mut source = At {
+                engine: self.store.engine(),
+                snapshot: self.snapshot.clone(),
+                now_ms: self.now_ms,
+            };
+            let entry = source.entry(key, &record)?;
             if entry.is_some() {
                 return Ok(entry);
             }

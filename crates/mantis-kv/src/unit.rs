@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mantis_engine::{Engine, Record, Snapshot};
+use mantis_engine::Record;
 use mantis_txn::{meta, reclaim_members};
 use mantis_types::{
     ContentType, DatabaseId, Limits, OwnerId, RecordBuilder, Seq, ValueKind, WriteBatch,
@@ -11,20 +11,18 @@ use mantis_types::{
 };
 
 use crate::KvError;
-use crate::answer::Entry;
+use crate::answer::{Entry, UNCOMMITTED};
 use crate::chunks::Chunked;
 use crate::keyspace::Keyspace;
-use crate::kv::entry_of;
+use crate::kv::version_of;
 use crate::request::{Condition, Expiry, Put};
+use crate::source::Source;
 
-/// The version of an entry that this unit writes itself: it has none before the commit.
-pub(crate) const UNCOMMITTED: Seq = Seq::MAX;
-
-/// Reads and staged writes under latches. Later operations see what earlier ones staged.
-pub(crate) struct Unit<'a> {
-    engine: &'a dyn Engine,
+/// Reads and staged writes, under latches or in a transaction. Later operations see what earlier
+/// ones staged.
+pub(crate) struct Unit<'a, S> {
+    source: S,
     limits: &'a Limits,
-    applied: Snapshot,
     generation: OwnerId,
     now_ms: u64,
     slots: BTreeMap<Bytes, Slot>,
@@ -55,35 +53,29 @@ struct Found {
     created_ms: Option<u64>,
 }
 
-impl<'a> Unit<'a> {
-    pub(crate) fn new(
-        engine: &'a dyn Engine,
-        limits: &'a Limits,
-        applied: Snapshot,
-        generation: OwnerId,
-        now_ms: u64,
-    ) -> Self {
+impl<'a, S: Source> Unit<'a, S> {
+    pub(crate) fn new(source: S, limits: &'a Limits, generation: OwnerId) -> Self {
         Self {
-            engine,
+            now_ms: source.now_ms(),
+            source,
             limits,
-            applied,
             generation,
-            now_ms,
             slots: BTreeMap::new(),
         }
     }
 
     pub(crate) fn get(&mut self, key: &Bytes) -> Result<Option<Entry>, KvError> {
-        let now_ms = self.now_ms;
-        let (engine, applied) = (self.engine, self.applied.clone());
-        let slot = self.slot(key)?;
-        match &slot.staged {
-            Some(Staged::Deleted) => Ok(None),
-            Some(Staged::Put(new)) => Ok(Some(staged_entry(key, new, now_ms))),
-            None => match &slot.stored {
-                Some(record) => entry_of(engine, &applied, key.clone(), record, now_ms),
-                None => Ok(None),
-            },
+        match self.slots.get(key).map(|slot| (&slot.staged, &slot.stored)) {
+            Some((Some(Staged::Deleted), _) | (None, None)) => Ok(None),
+            Some((Some(Staged::Put(new)), _)) => Ok(Some(staged_entry(key, new, self.now_ms))),
+            Some((None, Some(record))) => self.source.entry(key.clone(), record),
+            None => {
+                let encoded = Keyspace::key(self.generation, key)?;
+                match self.source.get(encoded.as_bytes())? {
+                    Some(record) => self.source.entry(key.clone(), &record),
+                    None => Ok(None),
+                }
+            }
         }
     }
 
@@ -124,6 +116,7 @@ impl<'a> Unit<'a> {
         by: i64,
         initial: Option<i64>,
     ) -> Result<i64, KvError> {
+        self.slot(key)?;
         let old = self.get(key)?;
         let base = match &old {
             Some(entry) => parse_integer(&entry.value).ok_or(KvError::NotAnInteger)?,
@@ -200,7 +193,7 @@ impl<'a> Unit<'a> {
     fn slot(&mut self, key: &Bytes) -> Result<&mut Slot, KvError> {
         if !self.slots.contains_key(key) {
             let encoded = Keyspace::key(self.generation, key)?;
-            let stored = self.engine.get(&self.applied, encoded.as_bytes())?;
+            let stored = self.source.get_to_write(encoded.as_bytes())?;
             self.slots.insert(
                 key.clone(),
                 Slot {
@@ -234,7 +227,7 @@ impl<'a> Unit<'a> {
                     return Err(KvError::WrongType);
                 }
                 Ok(Some(Found {
-                    version: view.seq(),
+                    version: version_of(record),
                     expires_ms: view.expiry_ms(),
                     created_ms: view.created_ms(),
                 }))
@@ -285,7 +278,7 @@ fn staged_entry(key: &Bytes, new: &NewValue, now_ms: u64) -> Entry {
 }
 
 /// A decimal 64-bit integer in its shortest form, as every client writes it.
-fn parse_integer(bytes: &[u8]) -> Option<i64> {
+pub(crate) fn parse_integer(bytes: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(bytes).ok()?;
     let number: i64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)

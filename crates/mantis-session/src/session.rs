@@ -1,8 +1,10 @@
 //! A session: who asks, and what that principal may do.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use mantis_kv::{EntryScan, List};
-use mantis_types::Access;
+use mantis_kv::{EntryScan, List, Terms};
+use mantis_types::{Access, Durability};
 
 use crate::{Command, Database, Reply, SessionError};
 
@@ -22,6 +24,7 @@ pub enum Principal {
 pub struct Session {
     database: Database,
     principal: Principal,
+    deadline: Option<Duration>,
 }
 
 impl Session {
@@ -29,7 +32,16 @@ impl Session {
         Self {
             database,
             principal,
+            deadline: None,
         }
+    }
+
+    /// The same door, for calls that must have ended at a moment of the environment's monotonic
+    /// clock: a write waits no longer for a row that a transaction has locked. Default: for ever.
+    #[must_use]
+    pub fn until(mut self, deadline: Option<Duration>) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     /// Who asks.
@@ -48,20 +60,25 @@ impl Session {
         let kv = self.database.kv();
         Ok(match command {
             Command::KvGet { key } => Reply::KvGet(kv.get(access, key)?),
-            Command::KvPut { put, durability } => Reply::KvPut(kv.put(access, put, durability)?),
+            Command::KvPut { put, durability } => {
+                Reply::KvPut(kv.put(access, put, self.terms(durability))?)
+            }
             Command::KvDelete {
                 key,
                 condition,
                 durability,
-            } => Reply::KvDelete(kv.delete(access, key, condition, durability)?),
+            } => Reply::KvDelete(kv.delete(access, key, condition, self.terms(durability))?),
             Command::KvIncrement {
                 key,
                 by,
                 initial,
                 durability,
-            } => Reply::KvIncrement(kv.increment(access, key, by, initial, durability)?),
+            } => {
+                let terms = self.terms(durability);
+                Reply::KvIncrement(kv.increment(access, key, by, initial, terms)?)
+            }
             Command::KvList(list) => Reply::KvList(kv.list(access, &list)?),
-            Command::KvBatch(batch) => Reply::KvBatch(kv.batch(access, &batch)?),
+            Command::KvBatch(batch) => Reply::KvBatch(kv.batch(access, &batch, self.deadline)?),
         })
     }
 
@@ -90,6 +107,13 @@ impl Session {
     pub fn scan(&self, prefix: &Bytes) -> Result<EntryScan, SessionError> {
         let access = self.access(&Command::KvList(List::default()))?;
         Ok(self.database.kv().scan(access, prefix)?)
+    }
+
+    const fn terms(&self, durability: Durability) -> Terms {
+        Terms {
+            durability,
+            deadline: self.deadline,
+        }
     }
 
     fn access(&self, command: &Command) -> Result<Access, SessionError> {

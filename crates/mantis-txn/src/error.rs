@@ -2,7 +2,7 @@
 
 use mantis_engine::EngineError;
 use mantis_log::LogError;
-use mantis_types::{Code, CodecError, ErrorKind};
+use mantis_types::{Code, CodecError, ErrorKind, Seq};
 use thiserror::Error;
 
 /// Errors of the transaction layer.
@@ -42,6 +42,49 @@ pub enum TxnError {
     /// when the store is opened again before that: its outcome is unknown.
     #[error("the disk filled up under the commit, whose outcome is unknown")]
     Undecided,
+    /// Somebody else has written what this transaction depends on, after it began. Nothing was done;
+    /// run it again.
+    #[error("another commit has changed what this transaction has read or written")]
+    Conflict {
+        /// The commit that came first.
+        with: Seq,
+    },
+    /// A key is locked by another transaction. Nothing was done; run it again.
+    #[error("another transaction has locked the row")]
+    Locked,
+    /// Waiting for a row lock would have closed a circle of transactions that wait for each other.
+    #[error("transactions wait for each other in a circle")]
+    Deadlock,
+    /// So many commits came since the transaction began that it cannot be checked any more.
+    #[error("the transaction is too old to be checked against others")]
+    TooOld,
+    /// A write in a read-only transaction.
+    #[error("the transaction is read-only")]
+    ReadOnly,
+    /// No savepoint of that name is open.
+    #[error("there is no such savepoint")]
+    NoSuchSavepoint,
+    /// `Limits::txn_savepoints_max` is reached.
+    #[error("at most {max} savepoints can be open in a transaction")]
+    TooManySavepoints {
+        /// The limit.
+        max: usize,
+    },
+    /// `Limits::row_locks_max` is reached.
+    #[error("a transaction holds at most {max} row locks")]
+    TooManyLocks {
+        /// The limit.
+        max: usize,
+    },
+    /// `Limits::lock_waiters_max` is reached.
+    #[error("at most {max} transactions can wait for one row")]
+    TooManyWaiters {
+        /// The limit.
+        max: usize,
+    },
+    /// A decision at commit time refused, for example an addition past the range of its type.
+    #[error("a change could not be combined with the newest version")]
+    Merge(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The caller's deadline passed while the commit waited to become visible.
     #[error("the deadline passed")]
     Deadline,
@@ -61,7 +104,15 @@ impl TxnError {
             Self::Engine(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Codec(CodecError::KeyTooLong { .. } | CodecError::TooLong { .. })
-            | Self::BatchTooLarge { .. } => Code::TooLarge,
+            | Self::BatchTooLarge { .. }
+            | Self::TooManySavepoints { .. }
+            | Self::TooManyLocks { .. } => Code::TooLarge,
+            Self::Conflict { .. } | Self::Locked => Code::SerializationFailure,
+            Self::Deadlock => Code::Deadlock,
+            Self::TooManyWaiters { .. } => Code::PoolExhausted,
+            Self::TooOld => Code::SnapshotTooOld,
+            Self::ReadOnly | Self::NoSuchSavepoint => Code::InvalidRequest,
+            Self::Merge(_) => Code::InvalidValue,
             Self::Codec(_) | Self::LogGap { .. } => Code::Corrupt,
             Self::Closed => Code::ShuttingDown,
             // Not `DiskFull`, which says that nothing was written.

@@ -11,13 +11,16 @@ use std::time::Duration;
 use mantis_engine::{Engine, Placement};
 use mantis_env::Env;
 use mantis_log::{Log, LogError, Prepared};
-use mantis_types::{Durability, Seq, WriteBatch};
+use mantis_types::{Durability, Limits, Seq, WriteBatch};
 use parking_lot::{Condvar, Mutex};
 
 use crate::TxnError;
+use crate::conflict::Checks;
 use crate::latch::Latched;
+use crate::order::Order;
 use crate::ring::{Blocked, Ring, SLOTS};
 use crate::stats::TxnCounters;
+use crate::tracking::Tracking;
 
 /// How often a waiter looks at the visible edge before it sleeps.
 const SPINS: u32 = 64;
@@ -41,7 +44,8 @@ pub(crate) struct Pipeline {
     pub(crate) log: Option<Log>,
     /// Guards the order of commits: next Seq, log position and memtable are taken together. Comes
     /// after latches and before the log's buffer lock. Longest hold: copying one batch.
-    sequencer: Mutex<Seq>,
+    pub(crate) sequencer: Mutex<Order>,
+    pub(crate) tracking: Tracking,
     ring: Ring,
     closed: AtomicBool,
     /// Guards nothing but the sleep of those who wait for the visible edge.
@@ -54,12 +58,20 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) fn new(env: Env, engine: Arc<dyn Engine>, log: Option<Log>, last: Seq) -> Self {
+    pub(crate) fn new(
+        env: Env,
+        engine: Arc<dyn Engine>,
+        log: Option<Log>,
+        last: Seq,
+        limits: &Limits,
+    ) -> Self {
+        let tracking = Tracking::new(env.rng().next_u64(), limits);
         Self {
             env,
             engine,
             log,
-            sequencer: Mutex::new(last.next()),
+            sequencer: Mutex::new(Order::behind(last)),
+            tracking,
             ring: Ring::new(),
             closed: AtomicBool::new(false),
             sleepers: Mutex::new(()),
@@ -82,15 +94,19 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Gives the batch its Seq and applies it. It is neither durable nor visible yet.
+    /// Gives the batch its Seq and applies it, unless somebody has written what `checks` names. It is
+    /// neither durable nor visible yet.
     pub(crate) fn start(
         &self,
         _latched: &Latched<'_>,
         batch: &WriteBatch,
         durability: Durability,
+        checks: Option<&Checks<'_>>,
     ) -> Result<Seq, TxnError> {
         let prepared = Prepared::new(batch.as_bytes());
-        let (seq, placement) = self.enter(batch, &prepared)?;
+        let checked = checks.map(|checks| self.tracking.check(checks));
+        let checked = checks.zip(checked.transpose()?);
+        let (seq, placement) = self.enter(batch, &prepared, checked)?;
         self.engine.apply(&placement, seq, batch);
         drop(placement);
         let must_be_durable = durability == Durability::Sync && self.log.is_some();
@@ -103,25 +119,31 @@ impl Pipeline {
         &self,
         batch: &WriteBatch,
         prepared: &Prepared<'_>,
+        checked: Option<(&Checks<'_>, Seq)>,
     ) -> Result<(Seq, Placement), TxnError> {
         let bytes = batch.as_bytes().len() as u64;
         loop {
-            let mut next = self.sequencer.lock();
+            let mut order = self.sequencer.lock();
             if self.closed.load(SeqCst) {
                 return Err(TxnError::Closed);
             }
-            let seq = *next;
+            let seq = order.next;
+            let visible = self.engine.horizon().get();
             let oldest_free = seq.get().saturating_sub(SLOTS - 1);
-            if self.engine.horizon().get().get() < oldest_free {
-                drop(next);
+            if visible.get() < oldest_free {
+                drop(order);
                 self.wait_visible(Seq::new(oldest_free), None)?;
                 continue;
+            }
+            if let Some((checks, checked)) = checked {
+                self.tracking.check_since(checks, checked, &order)?;
             }
             if let Some(log) = &self.log {
                 log.append(seq, prepared)?;
             }
             let placement = self.engine.place(seq, bytes);
-            *next = seq.next();
+            self.tracking.enter(&mut order, batch, visible);
+            order.next = seq.next();
             return Ok((seq, placement));
         }
     }
@@ -227,24 +249,41 @@ impl Pipeline {
 
     /// The newest Seq that was given out.
     pub(crate) fn last_seq(&self) -> Seq {
-        self.sequencer.lock().prev()
+        self.sequencer.lock().next.prev()
     }
 
     pub(crate) fn durable_seq(&self) -> Seq {
         self.log.as_ref().map_or(Seq::MAX, Log::durable_seq)
     }
 
+    /// Whether commits are still taken.
+    pub(crate) fn check_open(&self) -> Result<(), TxnError> {
+        if self.closed.load(SeqCst) {
+            return Err(TxnError::Closed);
+        }
+        match self.log.as_ref().and_then(Log::poisoned) {
+            Some(poison) => Err(LogError::Poisoned(poison).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops noting commits when no transaction has lived for a while.
+    pub(crate) fn rest(&self) {
+        let now = self.env.clock().monotonic();
+        self.tracking.rest(&self.sequencer, now);
+    }
+
     /// Refuses further commits, and waits until those under way are visible.
     pub(crate) fn close(&self) -> Result<(), TxnError> {
         let last = {
-            let next = self.sequencer.lock();
+            let order = self.sequencer.lock();
             self.closed.store(true, SeqCst);
-            next.prev()
+            order.next.prev()
         };
         self.wait_visible(last, None).map(drop)
     }
 
-    fn class_of(&self, seq: Seq) -> Durability {
+    pub(crate) fn class_of(&self, seq: Seq) -> Durability {
         match &self.log {
             None => Durability::None,
             Some(log) if log.durable_seq() >= seq => Durability::Sync,

@@ -13,10 +13,12 @@ use parking_lot::Mutex;
 
 use crate::TxnError;
 use crate::latch::{Latched, Latches};
+use crate::locks::RowLocks;
 use crate::meta::{self, COUNTERS, FIRST_ID};
 use crate::pipeline::{Committed, Pipeline};
 use crate::stats::TxnStats;
 use crate::sweep::Sweep;
+use crate::txn_id::{TxnId, TxnIds};
 
 /// Ids that one commit reserves; a crash wastes at most so many numbers out of 2^64.
 const IDS_RESERVED: u64 = 1024;
@@ -47,6 +49,8 @@ pub(crate) struct StoreInner {
     sweep: Mutex<Option<TaskHandle>>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) latches: Latches,
+    pub(crate) row_locks: RowLocks,
+    txn_ids: TxnIds,
     limits: Limits,
     next_id: AtomicU64,
     ids_end: AtomicU64,
@@ -105,7 +109,7 @@ impl Store {
             Some(log) => replay(&*engine, log)?,
             None => engine.horizon().get(),
         };
-        let pipeline = Arc::new(Pipeline::new(env.clone(), engine, log, last));
+        let pipeline = Arc::new(Pipeline::new(env.clone(), engine, log, last, &limits));
         // A hook serves one store; a second store with the same hook keeps the first one's.
         if hook.pipeline.set(Arc::downgrade(&pipeline)).is_err() {
             return Err(TxnError::Closed);
@@ -113,6 +117,8 @@ impl Store {
         let inner = Arc::new(StoreInner {
             pipeline,
             latches: Latches::new(),
+            row_locks: RowLocks::new(env, &limits),
+            txn_ids: TxnIds::new(),
             limits,
             next_id: AtomicU64::new(0),
             ids_end: AtomicU64::new(0),
@@ -161,6 +167,40 @@ impl Store {
         self.owner.inner.latches.many(keys)
     }
 
+    /// Latches the keys of a commit outside of transactions, when no transaction has locked one of
+    /// their rows. Waits for those who have, in the order of asking, up to `deadline` by the
+    /// environment's monotonic clock. Cost while nobody has: that of [`Self::latch_many`].
+    ///
+    /// # Errors
+    /// `DeadlineExceeded`, `PoolExhausted` when too many wait for one row.
+    pub fn latch_free<'k>(
+        &self,
+        keys: &(impl Iterator<Item = &'k [u8]> + Clone),
+        deadline: Option<Duration>,
+    ) -> Result<Latched<'_>, TxnError> {
+        // A turn at a row keeps transactions from it until the latch does.
+        let mut turn = None;
+        loop {
+            let mut several = keys.clone();
+            let latched = match (several.next(), several.next()) {
+                (Some(one), None) => self.latch(one),
+                _ => self.latch_many(keys.clone()),
+            };
+            let locks = self.row_locks();
+            let locked = locks.any().then(|| {
+                let mut keys = keys.clone();
+                keys.find(|key| locks.holder(key).is_some())
+            });
+            let Some(key) = locked.flatten() else {
+                return Ok(latched);
+            };
+            drop(latched);
+            // Never two at once: two such commits could wait for each other unseen.
+            drop(turn.take());
+            turn = Some(locks.wait_free(key, deadline)?);
+        }
+    }
+
     /// Latches every key, for changes of what owns them.
     pub fn latch_all(&self) -> Latched<'_> {
         self.owner.inner.latches.all()
@@ -193,7 +233,7 @@ impl Store {
             .owner
             .inner
             .pipeline
-            .start(latched, batch, durability)?;
+            .start(latched, batch, durability, None)?;
         Ok(Pending { seq, durability })
     }
 
@@ -238,6 +278,25 @@ impl Store {
         self.owner.inner.new_id()
     }
 
+    /// Lets every commit of a transaction through, whatever others have written: the control of those
+    /// who judge histories, which must be rejected. It cannot be taken back.
+    #[doc(hidden)]
+    pub fn without_conflict_detection(&self) {
+        self.owner.inner.pipeline.tracking.blind();
+    }
+
+    pub(crate) fn row_locks(&self) -> &RowLocks {
+        &self.owner.inner.row_locks
+    }
+
+    pub(crate) fn new_txn_id(&self) -> TxnId {
+        self.owner.inner.txn_ids.give()
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.owner.inner.pipeline
+    }
+
     /// The engine, for reads.
     #[must_use]
     pub fn engine(&self) -> &dyn Engine {
@@ -280,6 +339,12 @@ impl Store {
         let counters = &self.owner.inner.pipeline.counters;
         TxnStats {
             committed: counters.committed.get(),
+            active: self.pipeline().tracking.live.count() as u64,
+            begun: counters.begun.get(),
+            conflicts: counters.conflicts.get(),
+            rolled_back: counters.rolled_back.get(),
+            locks: self.row_locks().stats(),
+            noted_keys: self.pipeline().tracking.index.keys() as u64,
             expired: counters.expired.get(),
             reclaimed: counters.reclaimed.get(),
             sweep_failures: counters.sweep_failures.get(),
@@ -384,7 +449,7 @@ impl StoreInner {
         self.pipeline.admit(batch.len() as u64)?;
         let latched = self.latches.one(key.as_bytes());
         self.pipeline
-            .start(&latched, &batch.finish(), Durability::None)?;
+            .start(&latched, &batch.finish(), Durability::None, None)?;
         self.ids_end.store(new_end, SeqCst);
         Ok(())
     }

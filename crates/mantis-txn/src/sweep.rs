@@ -52,6 +52,7 @@ impl StoreInner {
     /// keys were looked at.
     pub(crate) fn sweep_once(&self, db: DatabaseId) -> Result<usize, TxnError> {
         self.release_log();
+        self.pipeline.rest();
         Ok(self.sweep_expired(db)? + self.sweep_reclaim(db)?)
     }
 
@@ -73,7 +74,11 @@ impl StoreInner {
         let applied = self.pipeline.engine.snapshot_applied();
         let mut batch = WriteBatchBuilder::default();
         let mut expired = 0;
+        let locked = self.row_locks.any();
         for (entry, (at_ms, key)) in due.iter().zip(&keys) {
+            if locked && self.row_locks.holder(key).is_some() {
+                continue; // a later round finds it again
+            }
             batch.delete(entry)?;
             let record = self.pipeline.engine.get(&applied, key)?;
             if let Some(record) = record.filter(|r| expires_at(r) == Some(*at_ms)) {
@@ -82,9 +87,12 @@ impl StoreInner {
                 expired += 1;
             }
         }
+        if batch.is_empty() {
+            return Ok(0);
+        }
         let seq = self
             .pipeline
-            .start(&latched, &batch.finish(), Durability::None)?;
+            .start(&latched, &batch.finish(), Durability::None, None)?;
         drop(latched);
         self.pipeline.finish(seq, Durability::None)?;
         self.pipeline.counters.expired.add(expired);
@@ -127,7 +135,7 @@ impl StoreInner {
         let latched = self.latches.one(&entry);
         let seq = self
             .pipeline
-            .start(&latched, &batch.finish(), Durability::None)?;
+            .start(&latched, &batch.finish(), Durability::None, None)?;
         drop(latched);
         self.pipeline.finish(seq, Durability::None)?;
         self.pipeline.counters.reclaimed.add(members as u64);

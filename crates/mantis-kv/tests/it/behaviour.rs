@@ -204,6 +204,7 @@ fn an_atomic_batch_sees_its_own_writes_and_is_one_commit() {
                 atomic: true,
                 durability: CLASS,
             },
+            None,
         )
         .unwrap();
     let seq = done.committed.unwrap().seq;
@@ -247,7 +248,7 @@ fn a_failing_operation_undoes_an_atomic_batch_and_is_named() {
         atomic: true,
         durability: CLASS,
     };
-    let error = f.kv.batch(ACCESS, &batch).unwrap_err();
+    let error = f.kv.batch(ACCESS, &batch, None).unwrap_err();
     assert!(matches!(&error, KvError::Aborted { index: 1, .. }));
     assert_eq!(error.code(), Code::WrongType);
     assert_eq!(f.entry("a"), None);
@@ -258,6 +259,7 @@ fn a_failing_operation_undoes_an_atomic_batch_and_is_named() {
                 atomic: false,
                 ..batch
             },
+            None,
         )
         .unwrap();
     assert!(done.results[0].is_ok());
@@ -281,6 +283,7 @@ fn a_batch_one_by_one_gives_each_operation_its_version() {
                 atomic: false,
                 durability: CLASS,
             },
+            None,
         )
         .unwrap();
     let versions: Vec<Seq> = done
@@ -349,7 +352,7 @@ fn limits_are_refused_by_name_and_change_nothing() {
         durability: CLASS,
     };
     assert_eq!(
-        name(f.kv.batch(ACCESS, &batch).unwrap_err()),
+        name(f.kv.batch(ACCESS, &batch, None).unwrap_err()),
         "limits.batch_ops_max"
     );
     assert_eq!(

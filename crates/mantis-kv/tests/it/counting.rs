@@ -16,7 +16,7 @@ fn fill(f: &Fixture, keys: std::ops::Range<u32>) {
             atomic: true,
             durability: CLASS,
         };
-        f.kv.batch(ACCESS, &batch).unwrap();
+        f.kv.batch(ACCESS, &batch, None).unwrap();
     }
 }
 

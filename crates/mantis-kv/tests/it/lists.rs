@@ -190,7 +190,7 @@ fn a_page_of_values_ends_at_the_answers_limit_and_goes_on() {
         atomic: false,
         durability: CLASS,
     };
-    let done = f.kv.batch(ACCESS, &batch).unwrap();
+    let done = f.kv.batch(ACCESS, &batch, None).unwrap();
     assert!(done.results[1].is_ok());
     assert!(matches!(
         done.results[2],

@@ -173,6 +173,7 @@ fn batch(f: &Fixture, model: &mut Model, keys: &[(u8, Option<u8>)], atomic: bool
             atomic,
             durability: CLASS,
         },
+        None,
     )
     .unwrap();
     for (key, len) in keys {

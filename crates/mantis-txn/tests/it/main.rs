@@ -6,3 +6,7 @@ mod commits;
 mod faults;
 #[cfg(test)]
 mod setup;
+#[cfg(test)]
+mod together;
+#[cfg(test)]
+mod transactions;

@@ -43,6 +43,12 @@ fn open_with(env: &Env, dir: Option<&Path>, options: LogOptions) -> Result<Store
     Store::open(env, engine, log, &hook, Limits::default())
 }
 
+/// In memory, with other limits.
+pub(crate) fn open_limited(env: &Env, limits: Limits) -> Result<Store, TxnError> {
+    let engine = Arc::new(MemoryEngine::new(env, MemoryOptions::default()));
+    Store::open(env, engine, None, &DurableHook::default(), limits)
+}
+
 pub(crate) fn key(n: u64) -> Vec<u8> {
     EncodedKey::new(
         DatabaseId::DEFAULT,

@@ -89,7 +89,7 @@ pub(crate) fn execute(kv: &mantis_kv::Kv, command: Command) -> Result<Reply, KvE
             durability,
         } => Reply::KvIncrement(kv.increment(access, key, by, initial, durability)?),
         Command::KvList(list) => Reply::KvList(kv.list(access, &list)?),
-        Command::KvBatch(batch) => Reply::KvBatch(kv.batch(access, &batch)?),
+        Command::KvBatch(batch) => Reply::KvBatch(kv.batch(access, &batch, None)?),
         other => panic!("a command that this test does not know: {other:?}"),
     })
 }

@@ -1,0 +1,203 @@
+//! Row locks of a transaction: taken before a row is read that is to be written.
+
+use std::collections::HashMap;
+
+use mantis_engine::Record;
+use mantis_types::Isolation;
+
+use super::Transaction;
+use super::buffer::Change;
+use crate::TxnError;
+use crate::locks::{LockError, LockWait, Requested};
+
+/// The locks that are held, in the order in which they were taken.
+#[derive(Debug, Default)]
+pub(super) struct HeldLocks {
+    places: HashMap<Box<[u8]>, usize>,
+    order: Vec<Box<[u8]>>,
+}
+
+impl HeldLocks {
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    fn has(&self, key: &[u8]) -> bool {
+        self.places.contains_key(key)
+    }
+
+    fn push(&mut self, key: &[u8]) {
+        self.places.insert(key.into(), self.order.len());
+        self.order.push(key.into());
+    }
+
+    /// Those taken after the first `len`; they are forgotten here.
+    fn split_off(&mut self, len: usize) -> Vec<Box<[u8]>> {
+        let given_back = self.order.split_off(len.min(self.order.len()));
+        for key in &given_back {
+            self.places.remove(key);
+        }
+        given_back
+    }
+}
+
+impl Transaction {
+    /// Locks a row against every other writer, until this transaction ends, and reads it. With
+    /// `ReadCommitted` the row's newest version is read; at the other levels a version newer than the
+    /// snapshot is a conflict at once. Waits for a lock that another transaction holds, in the order
+    /// of asking, up to the deadline.
+    ///
+    /// # Errors
+    /// `Locked` with [`LockWait::NoWait`]; `Deadlock`, `DeadlineExceeded`, `SerializationFailure`,
+    /// `TooLarge` beyond `Limits::row_locks_max`; `InvalidRequest` in a read-only transaction. As
+    /// [`Self::get`].
+    pub fn get_for_update(
+        &mut self,
+        key: &[u8],
+        wait: LockWait,
+    ) -> Result<Option<Record>, TxnError> {
+        match wait {
+            LockWait::Wait => self.lock(key)?,
+            LockWait::NoWait if self.try_lock(key)? => {}
+            LockWait::NoWait => return Err(TxnError::Locked),
+        }
+        self.see_the_newest(key)?;
+        self.get(key)
+    }
+
+    /// The record that a write of `key` is going to replace: with `ReadCommitted` locked and the
+    /// newest, else that of the snapshot, whose change by another makes the commit fail.
+    ///
+    /// # Errors
+    /// As [`Self::get_for_update`] and [`Self::get`].
+    pub fn get_to_write(&mut self, key: &[u8]) -> Result<Option<Record>, TxnError> {
+        if self.isolation() == Isolation::ReadCommitted && !self.read_only() {
+            self.get_for_update(key, LockWait::Wait)
+        } else {
+            self.get(key)
+        }
+    }
+
+    /// Locks a row if nobody holds it; false when somebody does. Never waits.
+    ///
+    /// # Errors
+    /// As [`Self::get_for_update`].
+    pub fn try_lock(&mut self, key: &[u8]) -> Result<bool, TxnError> {
+        self.may_lock()?;
+        if self.locks.has(key) {
+            return Ok(true);
+        }
+        let store = self.store.clone();
+        // The latch: whoever looked for locks before this one is in the memtable, and in the index.
+        let latched = store.latch(key);
+        let locked = store.row_locks().try_lock(self.id, key);
+        drop(latched);
+        let locked = locked?;
+        if locked {
+            self.locks.push(key);
+        }
+        Ok(locked)
+    }
+
+    /// Locks a row, and waits for it up to the deadline. After `Deadlock` the transaction holds no
+    /// locks any more, and can only be rolled back.
+    pub(super) fn lock(&mut self, key: &[u8]) -> Result<(), TxnError> {
+        self.may_lock()?;
+        if self.locks.has(key) {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        let latched = store.latch(key);
+        let requested = store.row_locks().request(self.id, key);
+        drop(latched);
+        let locked = match requested {
+            Ok(Requested::Granted) => Ok(()),
+            Ok(Requested::Queued(request)) => request.wait(self.begin.deadline),
+            Err(error) => Err(error),
+        };
+        if matches!(locked, Err(LockError::Deadlock)) {
+            // The others of the circle wait for these.
+            self.give_back_locks(0);
+            self.doomed = true;
+        }
+        locked?;
+        self.locks.push(key);
+        // A commit that looked for locks before this one was handed over is in the memtable, and in
+        // the index, when its latch is free.
+        drop(store.latch(key));
+        Ok(())
+    }
+
+    fn may_lock(&self) -> Result<(), TxnError> {
+        self.check_usable()?;
+        if self.read_only() {
+            return Err(TxnError::ReadOnly);
+        }
+        Ok(())
+    }
+
+    /// After a lock was taken: whoever held it before may have committed since the snapshot.
+    fn see_the_newest(&mut self, key: &[u8]) -> Result<(), TxnError> {
+        let index = &self.pipeline().tracking.index;
+        let newest = index.newest(index.hash(key));
+        let Some(newest) = newest.filter(|seq| *seq > self.snapshot_seq()) else {
+            return Ok(());
+        };
+        if self.isolation() != Isolation::ReadCommitted {
+            self.pipeline().counters.conflicts.add(1);
+            return Err(TxnError::Conflict { with: newest });
+        }
+        self.wait_until_visible(newest)?;
+        self.refresh();
+        Ok(())
+    }
+
+    /// A key of the buffer that another transaction has locked, if waiting for it makes sense.
+    ///
+    /// # Errors
+    /// `Locked` when it does not: what was read may be about to change.
+    pub(super) fn locked_by_another(&self) -> Result<Option<Vec<u8>>, TxnError> {
+        let locks = self.store.row_locks();
+        if !locks.any() {
+            return Ok(None);
+        }
+        for (key, change) in self.buffer.iter() {
+            if locks.holder(key).is_some_and(|holder| holder != self.id) {
+                return match change {
+                    Change::Merge(_) => Ok(Some(key.to_vec())),
+                    _ => Err(TxnError::Locked),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives back the locks taken after the first `len`.
+    pub(super) fn give_back_locks(&mut self, len: usize) {
+        let given_back = self.locks.split_off(len);
+        if !given_back.is_empty() {
+            let keys = given_back.iter().map(|key| &**key);
+            self.store.row_locks().release(self.id, keys);
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.give_back_locks(0);
+        if !self.committed {
+            self.pipeline().counters.rolled_back.add(1);
+        }
+    }
+}
+
+impl From<LockError> for TxnError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Deadlock => Self::Deadlock,
+            LockError::Deadline => Self::Deadline,
+            LockError::TooManyLocks { max } => Self::TooManyLocks { max },
+            LockError::TooManyWaiters { max } => Self::TooManyWaiters { max },
+        }
+    }
+}
