@@ -6,4 +6,8 @@ pub mod conformance;
 pub mod dice;
 pub mod fuzz;
 #[cfg(feature = "rig")]
+pub mod history;
+#[cfg(feature = "rig")]
+pub mod level;
+#[cfg(feature = "rig")]
 pub mod rig;
