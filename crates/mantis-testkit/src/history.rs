@@ -5,8 +5,13 @@
 //! twice. So each read tells which appends came before it, and in which order.
 
 pub mod account;
+pub mod client;
 pub mod controls;
 pub mod event;
+pub mod journal;
 pub mod judge;
+pub mod lists;
 pub mod model;
+pub mod plan;
 pub mod project;
+pub mod run;

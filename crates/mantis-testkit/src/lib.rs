@@ -4,10 +4,10 @@
 
 pub mod conformance;
 pub mod dice;
+#[cfg(feature = "rig")]
+pub mod door;
 pub mod fuzz;
 #[cfg(feature = "rig")]
 pub mod history;
-#[cfg(feature = "rig")]
-pub mod level;
 #[cfg(feature = "rig")]
 pub mod rig;

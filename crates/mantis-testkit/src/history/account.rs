@@ -64,7 +64,9 @@ pub fn account(history: &History, at_end: &Lists) -> Account {
     for event in ended(history) {
         weigh(event, &present, &mut account);
         for (key, list) in event.reads() {
-            let strange = list.iter().find(|value| !ends.contains_key(&(key, **value)));
+            let strange = list
+                .iter()
+                .find(|value| !ends.contains_key(&(key, **value)));
             if let Some(value) = strange {
                 account.find(format!("{value} read in list {key} came from nowhere"));
             }
@@ -79,14 +81,17 @@ fn ended(history: &History) -> impl Iterator<Item = &Event> {
 }
 
 fn weigh(event: &Event, present: &HashSet<(u64, u64)>, account: &mut Account) {
-    let (here, gone): (Vec<_>, Vec<_>) = event.appends().partition(|append| present.contains(append));
+    let (here, gone): (Vec<_>, Vec<_>) =
+        event.appends().partition(|append| present.contains(append));
     match event.stage {
         Stage::Ok => {
             let count = |list: &Vec<_>| u64::try_from(list.len()).unwrap_or(u64::MAX);
             account.promised += count(&here) + count(&gone);
             account.lost += count(&gone);
             for (key, value) in gone {
-                account.find(format!("{value} of list {key} was acknowledged and is gone"));
+                account.find(format!(
+                    "{value} of list {key} was acknowledged and is gone"
+                ));
             }
         }
         Stage::Info if here.is_empty() => account.unknown.1 += 1,

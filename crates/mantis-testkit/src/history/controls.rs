@@ -7,7 +7,7 @@
 use super::event::{Event, History, Micro, Stage};
 use super::judge::{Verdict, judge};
 use super::model::Model;
-use crate::level::Level;
+use mantis_types::Isolation;
 
 /// A history that must be rejected, and one that must be accepted.
 #[derive(Clone, Copy, Debug)]
@@ -233,7 +233,7 @@ pub fn history(transactions: &[&str], in_turn: bool) -> History {
         let (stage, micros) = transaction(text);
         let event = |stage, micros| Event {
             process,
-            level: Level::Serializable,
+            level: Isolation::Serializable,
             stage,
             micros,
         };

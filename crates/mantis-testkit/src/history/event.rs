@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::level::Level;
+use mantis_types::Isolation;
 
 /// One operation within a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Event {
     /// Who; one transaction at a time.
     pub process: u64,
     /// At which level.
-    pub level: Level,
+    pub level: Isolation,
     /// The beginning, or which end.
     pub stage: Stage,
     /// What was to be done, or what was.
@@ -94,7 +94,7 @@ impl Event {
         let micros = json.get("value")?.as_array()?.iter().map(Micro::parse);
         Some(Self {
             process: json.get("process")?.as_u64()?,
-            level: Level::from_word(json.get("level")?.as_str()?)?,
+            level: json.get("level")?.as_str()?.parse().ok()?,
             stage: Stage::ALL.into_iter().find(|stage| stage.word() == word)?,
             micros: micros.collect::<Option<_>>()?,
         })
@@ -143,7 +143,8 @@ impl Micro {
                 value: third.as_u64()?,
             }),
             "r" => {
-                let numbers = |list: &Vec<Value>| list.iter().map(Value::as_u64).collect::<Option<_>>();
+                let numbers =
+                    |list: &Vec<Value>| list.iter().map(Value::as_u64).collect::<Option<_>>();
                 let list = match third.as_array() {
                     Some(list) => Some(numbers(list)?),
                     None => None,
@@ -206,7 +207,7 @@ mod tests {
         let list = Some(vec![4, 9]);
         let event = Event {
             process: 3,
-            level: Level::Serializable,
+            level: Isolation::Serializable,
             stage: Stage::Ok,
             micros: vec![
                 Micro::Append { key: 1, value: 7 },
@@ -225,7 +226,7 @@ mod tests {
     fn what_is_on_its_way_at_the_end_may_have_committed() {
         let event = |process, stage| Event {
             process,
-            level: Level::Snapshot,
+            level: Isolation::Snapshot,
             stage,
             micros: vec![Micro::Append {
                 key: 1,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::level::Level;
+use mantis_types::Isolation;
 
 /// A consistency model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,11 +74,11 @@ impl Model {
     /// What `level` promises. The checker's `repeatable-read` is the academic one, which a snapshot
     /// does not meet; what is called repeatable read here is a snapshot.
     #[must_use]
-    pub const fn of(level: Level) -> Self {
+    pub const fn of(level: Isolation) -> Self {
         match level {
-            Level::ReadCommitted => Self::ReadCommitted,
-            Level::RepeatableRead | Level::Snapshot => Self::SnapshotIsolation,
-            Level::Serializable => Self::Serializable,
+            Isolation::ReadCommitted => Self::ReadCommitted,
+            Isolation::RepeatableRead | Isolation::Snapshot => Self::SnapshotIsolation,
+            Isolation::Serializable => Self::Serializable,
         }
     }
 

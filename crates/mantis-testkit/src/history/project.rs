@@ -4,11 +4,11 @@
 //! reads of weaker transactions are taken away; what is left must be valid under the level's model.
 
 use super::event::{History, Micro};
-use crate::level::Level;
+use mantis_types::Isolation;
 
 /// The history without the reads of transactions weaker than `level`.
 #[must_use]
-pub fn project(history: &History, level: Level) -> History {
+pub fn project(history: &History, level: Isolation) -> History {
     let events = history.events.iter().map(|event| {
         let mut event = event.clone();
         if event.level < level {

@@ -31,3 +31,6 @@ mod sim;
 
 #[cfg(test)]
 mod faults;
+
+#[cfg(test)]
+mod history;

@@ -1,0 +1,3 @@
+//! Histories of many clients: through the simple store, which calibrates, and the real one.
+
+mod controls;
