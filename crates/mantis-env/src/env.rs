@@ -85,9 +85,42 @@ impl Env {
         }
     }
 
+    /// Sleeps until the bell has been rung since `count`; may also return early.
+    ///
+    /// # Panics
+    /// In a simulation when it has not been rung: nobody else runs meanwhile who could.
+    pub fn wait_for_ring(&self, bell: &Bell, count: u32) {
+        assert!(
+            self.simulation.is_none() || bell.count() != count,
+            "a wait without an end in a simulation: poll there, or give it a deadline"
+        );
+        bell.wait(count);
+    }
+
     /// The simulated machine's controls, if it is one.
     #[must_use]
     pub fn simulation(&self) -> Option<&Simulation> {
         self.simulation.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_that_has_been_does_not_let_a_simulation_wait() {
+        let env = Env::simulated(1);
+        let bell = Bell::default();
+        let count = bell.count();
+        bell.ring();
+        env.wait_for_ring(&bell, count);
+    }
+
+    #[test]
+    #[should_panic(expected = "a wait without an end")]
+    fn a_simulation_refuses_to_wait_for_ever() {
+        let bell = Bell::default();
+        Env::simulated(1).wait_for_ring(&bell, bell.count());
     }
 }

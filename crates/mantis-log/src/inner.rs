@@ -56,6 +56,10 @@ pub(crate) struct Inner {
     /// Nobody has looked after the log in the background since it came to rest.
     pub(crate) resting: AtomicBool,
     pub(crate) wakers: OnceLock<Vec<Waker>>,
+    /// Wakes the task that writes out a buffer that fills up.
+    pub(crate) write_out: OnceLock<Waker>,
+    /// It has been woken and has not looked yet.
+    pub(crate) asked_to_write_out: AtomicBool,
     /// Guards the background tasks, which are taken at close. Held for some instructions.
     pub(crate) tasks: Mutex<Vec<TaskHandle>>,
 }
@@ -152,10 +156,12 @@ impl Inner {
 
     pub(crate) fn admit(&self, bytes: u64) -> Result<(), LogError> {
         self.check_open()?;
-        let over = self.buffered.load(Relaxed) >= self.options.buffer_bytes_max;
+        let buffered = self.buffered.load(Relaxed);
         // What has found no room before must find some before more is taken.
-        if over || self.stuck.load(SeqCst) {
+        if buffered >= self.options.buffer_bytes_max || self.stuck.load(SeqCst) {
             self.write(self.last_seq())?;
+        } else {
+            self.ask_to_write_out(buffered);
         }
         let framed = crate::layout::record_bytes(bytes);
         if framed <= self.room.load(Relaxed) || framed <= self.space.bytes() {

@@ -48,6 +48,7 @@ mod segment;
 mod space;
 mod stats;
 mod survey;
+mod write_out;
 mod writer;
 
 pub use archive::{Archive, FinishedSegment};

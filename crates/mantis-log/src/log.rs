@@ -18,6 +18,7 @@ use crate::recovery::{Recovered, recover};
 use crate::retention::{Hold, Retention};
 use crate::space::Space;
 use crate::stats::Counters;
+use crate::write_out::WriteOut;
 use crate::writer::Writer;
 use crate::{LogError, LogOptions, LogStats, Poison, Prepared, RecoveryReport};
 
@@ -66,9 +67,10 @@ impl Log {
         })
     }
 
-    /// Waits until there is room for about `bytes` more: writes what is buffered when that is at its
-    /// bound. To be called before the caller's critical section. Cost: some atomic loads, unless the
-    /// buffer is full or the disk nearly is.
+    /// Waits until there is room for about `bytes` more: has what is buffered written in the
+    /// background from a quarter of its bound on, and writes it itself at the bound. To be called
+    /// before the caller's critical section. Cost: some atomic loads and now and then a wake-up,
+    /// unless the buffer is full or the disk nearly is.
     ///
     /// # Errors
     /// `DiskFull`, `Poisoned`, `Closed`: nothing has been done.
@@ -245,6 +247,8 @@ fn assemble(
         counters: Counters::new(),
         resting: AtomicBool::new(false),
         wakers: OnceLock::new(),
+        write_out: OnceLock::new(),
+        asked_to_write_out: AtomicBool::new(false),
         tasks: Mutex::new(Vec::new()),
     }
 }
@@ -256,6 +260,9 @@ fn start_tasks(inner: &Arc<Inner>) {
         handles.push(tasks.spawn("mantis-log-archive", Box::new(Archiver::new(inner))));
     }
     let wakers = handles.iter().map(mantis_env::TaskHandle::waker).collect();
+    let write_out = tasks.spawn("mantis-log-write", Box::new(WriteOut::new(inner)));
+    inner.write_out.get_or_init(|| write_out.waker());
+    handles.push(write_out);
     *inner.tasks.lock() = handles;
     // A task that ran before its waker was there has found nothing that a later wake would not find.
     inner.wakers.get_or_init(|| wakers);

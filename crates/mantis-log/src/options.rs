@@ -28,7 +28,8 @@ pub struct LogOptions {
     pub on_durable: Option<DurableHook>,
     /// Takes a copy of each finished segment before it may be recycled. Default: none.
     pub archive: Option<Arc<dyn Archive>>,
-    /// Bytes that wait to be written at most; `admit` writes at the limit. Default 4 MiB.
+    /// Bytes that wait to be written at most. From a quarter of it on a task writes them out; at the
+    /// limit `admit` does it itself. Default 4 MiB.
     pub buffer_bytes_max: u64,
     /// The first Seq of a log that is made anew, and the first that must be there, whole, in one
     /// that exists: what stands before it is not read at open. Default 1.

@@ -1,6 +1,7 @@
 //! The crash rig: a child writes by a script, the parent hears its acknowledgements, kills it in
 //! some way, reopens the store and compares it with the oracle.
 
+pub mod calibration;
 pub mod campaign;
 pub mod cap;
 pub mod child;

@@ -9,7 +9,7 @@
 //! # use mantis_env::Env;
 //! # use mantis_txn::{Begin, DurableHook, Store, TxnError};
 //! # use mantis_types::{DatabaseId, EncodedKey, Isolation, Limits, OwnerId, RecordBuilder, Space, ValueKind};
-//! # let env = Env::simulated(1);
+//! # let env = Env::real();
 //! # let engine = Arc::new(MemoryEngine::new(&env, MemoryOptions::default()));
 //! # let store = Store::open(&env, engine, None, &DurableHook::default(), Limits::default())?;
 //! # let key = EncodedKey::new(DatabaseId::DEFAULT, Space::Kv, OwnerId::new(1), b"stock")?;
@@ -54,7 +54,7 @@ mod txn_id;
 
 pub use error::TxnError;
 pub use latch::Latched;
-pub use locks::LockWait;
+pub use locks::{LockError, LockStats, LockWait};
 pub use mantis_engine::Counter;
 pub use pipeline::Committed;
 pub use stats::TxnStats;

@@ -2,6 +2,8 @@
 
 use mantis_engine::Counter;
 
+use crate::LockStats;
+
 /// Live counters.
 #[derive(Debug, Default)]
 pub(crate) struct TxnCounters {
@@ -27,6 +29,8 @@ pub struct TxnStats {
     pub conflicts: u64,
     /// Transactions that ended without a commit: rolled back, dropped or refused.
     pub rolled_back: u64,
+    /// Row locks.
+    pub locks: LockStats,
     /// Keys that the conflict index remembers.
     pub noted_keys: u64,
     /// Entries that the sweep deleted because their time had come.

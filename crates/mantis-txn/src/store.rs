@@ -118,7 +118,7 @@ impl Store {
             pipeline,
             latches: Latches::new(),
             row_locks: RowLocks::new(env, &limits),
-            txn_ids: TxnIds::default(),
+            txn_ids: TxnIds::new(),
             limits,
             next_id: AtomicU64::new(0),
             ids_end: AtomicU64::new(0),
@@ -178,6 +178,8 @@ impl Store {
         keys: &(impl Iterator<Item = &'k [u8]> + Clone),
         deadline: Option<Duration>,
     ) -> Result<Latched<'_>, TxnError> {
+        // A turn at a row keeps transactions from it until the latch does.
+        let mut turn = None;
         loop {
             let mut several = keys.clone();
             let latched = match (several.next(), several.next()) {
@@ -193,7 +195,9 @@ impl Store {
                 return Ok(latched);
             };
             drop(latched);
-            locks.wait_free(key, deadline)?;
+            // Never two at once: two such commits could wait for each other unseen.
+            drop(turn.take());
+            turn = Some(locks.wait_free(key, deadline)?);
         }
     }
 
@@ -286,7 +290,7 @@ impl Store {
     }
 
     pub(crate) fn new_txn_id(&self) -> TxnId {
-        self.owner.inner.txn_ids.next()
+        self.owner.inner.txn_ids.give()
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {
@@ -339,6 +343,7 @@ impl Store {
             begun: counters.begun.get(),
             conflicts: counters.conflicts.get(),
             rolled_back: counters.rolled_back.get(),
+            locks: self.row_locks().stats(),
             noted_keys: self.pipeline().tracking.index.keys() as u64,
             expired: counters.expired.get(),
             reclaimed: counters.reclaimed.get(),

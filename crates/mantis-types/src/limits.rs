@@ -33,14 +33,17 @@ pub struct Limits {
     /// Most keys that one transaction remembers as read, and most ranges. Beyond, they are remembered
     /// as one range that holds them all: it may then conflict with changes of keys between them.
     pub txn_reads_max: usize,
-    /// Most row locks that one transaction holds. Beyond: `too_large`.
-    pub row_locks_max: usize,
     /// Most savepoints that are open in one transaction. Beyond: `too_large`.
     pub txn_savepoints_max: usize,
     /// Most keys that commits leave in the conflict index while transactions live, about 40 bytes
     /// each. Beyond, the oldest are forgotten: a transaction older than that ends with
     /// `snapshot_too_old` when it commits.
     pub conflict_keys_max: usize,
+    /// Most rows that one transaction locks. Beyond: `too_large`. A lock takes some 200 bytes and its
+    /// key.
+    pub row_locks_max: usize,
+    /// Most that wait in the queue of one row lock. Beyond: `pool_exhausted`.
+    pub lock_waiters_max: usize,
 }
 
 impl Default for Limits {
@@ -60,9 +63,10 @@ impl Default for Limits {
             tag_bytes_max: 256,
             ttl_seconds_max: 100 * 366 * 86_400,
             txn_reads_max: 100_000,
-            row_locks_max: 100_000,
             txn_savepoints_max: 1000,
             conflict_keys_max: 1_000_000,
+            row_locks_max: 100_000,
+            lock_waiters_max: 10_000,
         }
     }
 }

@@ -21,4 +21,6 @@ mod retention;
 #[cfg(test)]
 mod tailing;
 #[cfg(test)]
+mod write_out;
+#[cfg(test)]
 mod writers;

@@ -240,7 +240,7 @@ impl Parts {
             }
             bad += match report.outcome {
                 Outcome::Passed => 0,
-                Outcome::Failed | Outcome::Uncalibrated => 1,
+                Outcome::Failed | Outcome::Uncalibrated(_) => 1,
                 Outcome::Skipped(_) => u32::from(self.skips_fail),
             };
         }

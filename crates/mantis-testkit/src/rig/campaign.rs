@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::calibration::Calibration;
 use super::cap::{CappedLoad, MemoryCap};
 use super::child::Binary;
 use super::control::ControlKind;
-use super::flip::FlipSweep;
+use super::flip::{Aim, FlipSweep};
 use super::full::DiskFull;
 use super::kill::KillLoop;
 use super::mount::{LoopExt4, SizedTmpfs};
@@ -45,8 +46,15 @@ const STORE: TargetKind = TargetKind::Store(StoreSize::Default);
 const SMALL: TargetKind = TargetKind::Store(StoreSize::Small);
 const FSYNC: TargetKind = TargetKind::Control(ControlKind::Fsync);
 const CONTROL_KILLS: u64 = 12;
+/// Each of these finds something.
+const BROKEN_KILLS: u64 = 4;
 const CONTROL_POINTS: usize = 30;
 const CONTROL_FLIPS: u64 = 40;
+/// Three of four flips of a file without checksums meet values that were overwritten: so many that
+/// all of them do so once in ten thousand million runs.
+const CONTROL_FLIPS_NO_SUM: u64 = 80;
+/// Batches of which the sweep's control can leave half, at least.
+const SPLITS_MIN: usize = 3;
 const CONTROL_SEEDS: u64 = 20;
 const CONTROL_TRACES: u64 = 3;
 const FULL_MB: u64 = 70;
@@ -74,20 +82,20 @@ impl Campaign {
             };
             rig.run(&self.fresh("kill")?)
         };
-        let broken = |kind| run(TargetKind::Control(kind), CONTROL_KILLS, false);
+        let broken = |kind| run(TargetKind::Control(kind), BROKEN_KILLS, false);
         let fsync = run(FSYNC, CONTROL_KILLS, false)?;
         let ack_first = broken(ControlKind::AckFirst)?;
-        let split = broken(ControlKind::SplitBatch)?;
-        let calibrated = fsync.is_right() && ack_first.lost > 0 && split.findings_count > 0;
+        let half = broken(ControlKind::HalfBatch)?;
+        let calibrated = Calibration::of_kill(&fsync, &ack_first, &half);
         let sync = run(STORE, kills - kills / 4, false)?;
         let mixed = run(STORE, kills / 4, true)?;
         let right = sync.is_right() && mixed.is_right();
-        Ok(Report::new("kill", calibrated, right)
+        Ok(Report::new("kill", &calibrated, right)
             .store("store, class sync", &sync)
             .store("store, mixed classes", &mixed)
             .control("that syncs", &fsync)
             .control("that acknowledges first", &ack_first)
-            .control("that splits batches", &split))
+            .control("that splits batches", &half))
     }
 
     /// Power cuts.
@@ -111,8 +119,8 @@ impl Campaign {
             script,
         };
         let tally = rig.run(&self.fresh("power")?)?;
-        let calibrated = tally.fsync.is_right() && tally.nosync.lost > 0;
-        Ok(Report::new("power", calibrated, tally.target.is_right())
+        let calibrated = Calibration::of_power(&tally);
+        Ok(Report::new("power", &calibrated, tally.target.is_right())
             .store("store", &tally.target)
             .control("that syncs", &tally.fsync)
             .control("that does not sync", &tally.nosync))
@@ -129,9 +137,9 @@ impl Campaign {
         let fsync = self.sweep(FSYNC, Fault::Kill, Extent::Short(CONTROL_POINTS))?;
         let split = self.split_batches()?;
         let store = self.sweep(SMALL, Fault::Kill, extent)?;
-        let calibrated = fsync.is_right() && split.findings_count > 0;
+        let calibrated = Calibration::of_syscalls(&fsync, &split);
         let right = store.is_right() && store.counted("hit") > 0;
-        Ok(Report::new("syscalls", calibrated, right)
+        Ok(Report::new("syscalls", &calibrated, right)
             .store("store", &store)
             .control("that syncs", &fsync)
             .control("that splits batches", &split))
@@ -158,12 +166,9 @@ impl Campaign {
         };
         let eio = self.sweep(SMALL, Fault::SyncError, half)?;
         let enospc = self.sweep(SMALL, Fault::NoSpace, half)?;
-        let calibrated = fsync.is_right()
-            && fsync.counted("errors noticed") > 0
-            && again.findings_count > 0
-            && go_on.counted("acks after a failed sync") > 0;
+        let calibrated = Calibration::of_faults(&fsync, &again, &go_on);
         let right = eio.is_right() && enospc.is_right() && eio.counted("hit") > 0;
-        Ok(Report::new("faults", calibrated, right)
+        Ok(Report::new("faults", &calibrated, right)
             .store("store, syncs fail", &eio)
             .store("store, no space", &enospc)
             .control("that stops", &fsync)
@@ -182,15 +187,19 @@ impl Campaign {
                 binary,
                 target,
                 flips,
+                aim: Aim::Anywhere,
                 seed,
             }
             .run(&self.fresh("flip")?)
         };
-        let nosum = run(TargetKind::Control(ControlKind::NoSum), CONTROL_FLIPS)?;
+        let nosum = run(
+            TargetKind::Control(ControlKind::NoSum),
+            CONTROL_FLIPS_NO_SUM,
+        )?;
         let lenient = run(FSYNC, CONTROL_FLIPS)?;
         let store = run(SMALL, flips)?;
-        let calibrated = nosum.total().silent > 0 && lenient.total().silent > 0;
-        Ok(Report::new("flip", calibrated, store.findings.is_empty())
+        let calibrated = Calibration::of_flip(&nosum, &lenient);
+        Ok(Report::new("flip", &calibrated, store.findings.is_empty())
             .flips("store", &store)
             .flipped_control("without checksums", &nosum)
             .flipped_control("that takes rot for a torn tail", &lenient))
@@ -221,7 +230,7 @@ impl Campaign {
         let small = run(SMALL, FULL_MB, patience)?;
         let tight = run(TargetKind::Store(StoreSize::Tight), FULL_MB, patience)?;
         let right = small.is_right() && tight.is_right();
-        Ok(Report::new("full", control.findings_count > 0, right)
+        Ok(Report::new("full", &Calibration::of_full(&control), right)
             .store("store", &small)
             .store("store without a reserve", &tight)
             .control("that never recovers", &control))
@@ -247,8 +256,8 @@ impl Campaign {
             steps,
         };
         let store = rig.run(&self.fresh("cap")?)?;
-        let calibrated = !over && below;
-        Ok(Report::new("cap", calibrated, store.is_right())
+        let calibrated = Calibration::of_cap(over, below);
+        Ok(Report::new("cap", &calibrated, store.is_right())
             .store("store", &store)
             .figures(
                 "control, eaters under a cap of 100 MiB",
@@ -265,7 +274,7 @@ impl Campaign {
         let store = sim::sweep(self.seed, seeds);
         let caught = sim::lies_caught(self.seed, CONTROL_SEEDS);
         let repeated = sim::traces_repeated(self.seed, CONTROL_TRACES);
-        let calibrated = caught * 2 >= CONTROL_SEEDS && repeated == CONTROL_TRACES;
+        let calibrated = Calibration::of_sim((caught, CONTROL_SEEDS), (repeated, CONTROL_TRACES));
         let total = &store.total;
         let wrong = u64::try_from(store.findings.len()).unwrap_or(u64::MAX);
         let figures = [
@@ -280,7 +289,7 @@ impl Campaign {
             ("refused", total.refused),
             ("torn away", total.torn_away),
         ];
-        Report::new("sim", calibrated, store.findings.is_empty())
+        Report::new("sim", &calibrated, store.findings.is_empty())
             .figures("store", figures)
             .finding(&store.findings)
             .figures(
@@ -293,7 +302,8 @@ impl Campaign {
             )
     }
 
-    /// The control of kills at system calls, at its writes: only some of them stand within a batch.
+    /// The control of kills at system calls, at all of its writes: only some of them stand within a
+    /// batch, and a seed is taken by which there are some.
     fn split_batches(&self) -> Result<Tally> {
         let rig = Sweep {
             binary: self.binary.clone(),
@@ -301,8 +311,8 @@ impl Campaign {
             fault: Fault::Kill,
             activities: vec![Activity::Commit],
             only: Some("write"),
-            reach: Reach::Points(CONTROL_POINTS),
-            seed: self.seed,
+            reach: Reach::Points(usize::MAX),
+            seed: Sweep::seed_with_splits(self.seed, SPLITS_MIN),
         };
         rig.run(&self.fresh("sweep")?)
     }

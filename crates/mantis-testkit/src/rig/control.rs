@@ -3,22 +3,28 @@
 //! They run under the same faults and before the same oracle as the store. What a broken one does
 //! must be found, and the right one must pass; otherwise the rig's zeros mean nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use mantis_types::Durability;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::script::{Change, Digest, Step};
+use super::kill::ACKS_MIN;
+use super::script::{Change, Digest, SHARED_COUNTER, Step};
 use super::target::{Done, Refusal, Target};
 use super::wire::Answer;
 
 const FILE_NAME: &str = "control";
-/// `AckFirst` writes its records in groups of this many.
-const ACK_FIRST_GROUP: usize = 64;
+/// The newest commits that `AckFirst` has not written, at every moment. Many more than writers, each
+/// of which may have one that it has not acknowledged yet.
+const HELD_BACK: usize = 64;
+/// `HalfBatch` comes to its halt after so many commits, so that the kill loop has heard enough.
+const COMMITS_BEFORE_HALT: u64 = ACKS_MIN + 20;
 
 /// In which way a control is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +33,14 @@ pub enum ControlKind {
     Fsync,
     /// Nothing is ever synced: a power cut must show it.
     NoSync,
-    /// Steps are acknowledged before they are written: a kill must show it.
+    /// Steps are acknowledged before they are written, and the newest ones never are: any kill must
+    /// show it, however slow the disk and whatever else the machine does.
     AckFirst,
-    /// The changes of a batch are written one by one: a kill must show it.
+    /// The changes of a batch are written one by one: a kill between two of the writes must show it.
     SplitBatch,
+    /// The same, and it stays between the first two for ever once it has done some commits: a kill by
+    /// the clock must show it.
+    HalfBatch,
     /// Records have no checksum: bit flips must show it.
     NoSum,
     /// After a failed sync it tries again and goes on: fault injection must show it.
@@ -41,11 +51,12 @@ pub enum ControlKind {
 
 impl ControlKind {
     /// Every control.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Fsync,
         Self::NoSync,
         Self::AckFirst,
         Self::SplitBatch,
+        Self::HalfBatch,
         Self::NoSum,
         Self::SyncAgain,
         Self::GoOn,
@@ -59,6 +70,7 @@ impl ControlKind {
             Self::NoSync => "control-nosync",
             Self::AckFirst => "control-ack-first",
             Self::SplitBatch => "control-split-batch",
+            Self::HalfBatch => "control-half-batch",
             Self::NoSum => "control-nosum",
             Self::SyncAgain => "control-sync-again",
             Self::GoOn => "control-go-on",
@@ -76,8 +88,10 @@ impl ControlKind {
 #[derive(Debug)]
 pub struct ControlStore {
     kind: ControlKind,
-    /// Guards the file and the map; held for a whole step.
+    /// Guards the file and the map; held for a whole step, and for ever at a halt.
     state: Mutex<State>,
+    /// It has come to its halt.
+    halted: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -85,8 +99,10 @@ struct State {
     file: File,
     map: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
     seq: u64,
-    pending: Vec<u8>,
-    pending_steps: usize,
+    /// Commits of this process.
+    commits: u64,
+    /// Records that were acknowledged and not written.
+    held_back: VecDeque<Vec<u8>>,
     broken: bool,
 }
 
@@ -107,8 +123,8 @@ impl ControlStore {
             file: OpenOptions::new().create(true).append(true).open(&path)?,
             map: BTreeMap::new(),
             seq: 0,
-            pending: Vec::new(),
-            pending_steps: 0,
+            commits: 0,
+            held_back: VecDeque::new(),
             broken: false,
         };
         let bytes = fs::read(&path)?;
@@ -126,21 +142,17 @@ impl ControlStore {
         Ok(Self {
             kind,
             state: Mutex::new(state),
+            halted: AtomicBool::new(false),
         })
     }
 
     fn write(&self, state: &mut State, records: &[Vec<u8>]) -> io::Result<()> {
         match self.kind {
             ControlKind::AckFirst => {
-                state.pending.extend(records.concat());
-                state.pending_steps += 1;
-                if state.pending_steps < ACK_FIRST_GROUP {
-                    return Ok(());
-                }
-                state.pending_steps = 0;
-                let bytes = std::mem::take(&mut state.pending);
-                state.file.write_all(&bytes)?;
-                state.file.sync_data()
+                state.held_back.push_back(records.concat());
+                let old = state.held_back.len().saturating_sub(HELD_BACK);
+                let mut old = state.held_back.drain(..old);
+                old.try_for_each(|record| state.file.write_all(&record))
             }
             ControlKind::NoSync => state.file.write_all(&records.concat()),
             ControlKind::SplitBatch => records.iter().try_for_each(|record| {
@@ -151,10 +163,23 @@ impl ControlStore {
                 state.file.write_all(&records.concat())?;
                 state.file.sync_data().or_else(|_| state.file.sync_data())
             }
-            ControlKind::Fsync | ControlKind::NoSum | ControlKind::GoOn => {
+            ControlKind::Fsync
+            | ControlKind::HalfBatch
+            | ControlKind::NoSum
+            | ControlKind::GoOn => {
                 state.file.write_all(&records.concat())?;
                 state.file.sync_data()
             }
+        }
+    }
+
+    /// Writes the first change alone and stays there, with the state in its hands.
+    fn halt(&self, state: &mut State, seq: u64, changes: &[PlainChange]) -> io::Result<()> {
+        state.file.write_all(&record_of(seq, changes))?;
+        state.file.sync_data()?;
+        self.halted.store(true, Ordering::SeqCst);
+        loop {
+            thread::park();
         }
     }
 }
@@ -172,7 +197,15 @@ impl Target for ControlStore {
             return Ok(Done { seq: 0, answer });
         }
         state.seq += 1;
+        state.commits += 1;
         let seq = state.seq;
+        if self.kind == ControlKind::HalfBatch
+            && state.commits > COMMITS_BEFORE_HALT
+            && can_be_split(step)
+        {
+            self.halt(&mut state, seq, changes.get(..1).unwrap_or_default())
+                .map_err(|error| Refusal::new("io", error))?;
+        }
         let records = match self.kind {
             ControlKind::SplitBatch => changes
                 .iter()
@@ -215,6 +248,10 @@ impl Target for ControlStore {
             .map(|(seq, value)| (*seq, Digest::of(value))))
     }
 
+    fn phase(&self) -> (bool, bool) {
+        (self.halted.load(Ordering::SeqCst), false)
+    }
+
     fn checkpoint(&self, dir: &Path) -> Result<(), Refusal> {
         let copy = |state: &State| {
             fs::create_dir_all(dir)?;
@@ -229,12 +266,21 @@ impl Target for ControlStore {
 
     fn close(&self) -> Result<(), Refusal> {
         let mut state = self.state.lock();
-        let bytes = std::mem::take(&mut state.pending);
-        state
-            .file
-            .write_all(&bytes)
+        let mut held_back = std::mem::take(&mut state.held_back).into_iter();
+        held_back
+            .try_for_each(|record| state.file.write_all(&record))
             .map_err(|error| Refusal::new("io", error))
     }
+}
+
+/// Whether the first of its changes can be told from all of them and from none: it writes a value, and
+/// so does another one. (The shared counter is compared within bounds only.)
+#[must_use]
+pub fn can_be_split(step: &Step) -> bool {
+    let writes = |change: &Change| {
+        matches!(change, Change::Put { .. } | Change::Add { .. }) && change.key() != SHARED_COUNTER
+    };
+    matches!(step.changes.as_slice(), [first, rest @ ..] if writes(first) && rest.iter().any(writes))
 }
 
 type PlainChange = (Vec<u8>, Option<Vec<u8>>);
@@ -339,3 +385,6 @@ impl<'a> Fields<'a> {
         Some((key, put.then_some(value)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ use crate::dice::Dice;
 const FLIPS_PER_STORE: u64 = 100;
 /// So many of a hundred flips are aimed at live bytes.
 const LIVE_PERCENT: u64 = 60;
+/// No record of a control is shorter.
+const CONTROL_RECORD_MIN: u64 = 24;
 
 /// A sweep over the files of a store.
 #[derive(Clone, Debug)]
@@ -37,8 +39,19 @@ pub struct FlipSweep {
     pub target: TargetKind,
     /// How many flips.
     pub flips: u64,
+    /// Which bytes they meet.
+    pub aim: Aim,
     /// Everything random follows from it.
     pub seed: u64,
+}
+
+/// Which bytes are met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// Those that a reader depends on, mostly, and any others.
+    Anywhere,
+    /// Those of the last record that was acknowledged: what is easily taken for a torn tail.
+    LastRecord,
 }
 
 /// What a byte is good for.
@@ -218,7 +231,10 @@ impl FlipSweep {
             };
             let damaged = dir.join(format!("flip-{flip}"));
             copy_dir(&made.dir, &damaged)?;
-            let spot = choose(&damaged, &made.live, &mut dice)?;
+            let spot = match self.aim {
+                Aim::Anywhere => choose(&damaged, &made.live, &mut dice)?,
+                Aim::LastRecord => choose_last(&damaged, &made.live, &mut dice)?,
+            };
             turn(&spot)?;
             let came_back = read_back(&self.binary, &damaged, self.target, false)?;
             let bad = classify(&mut tally, &spot, &damaged, came_back, &made.expected);
@@ -317,6 +333,25 @@ fn choose(dir: &Path, live: &LiveBytes, dice: &mut Dice) -> Result<Spot> {
         Some((file, offset)) => (dir.join(file), offset),
         None => choose_any(dir, dice)?,
     };
+    spot_at(dir, live, file, offset, bit)
+}
+
+/// A byte of the last record. The controls' only file ends with it.
+fn choose_last(dir: &Path, live: &LiveBytes, dice: &mut Dice) -> Result<Spot> {
+    let bit = u32::try_from(dice.below(8)).unwrap_or(0);
+    let (file, range) = match live.last_record() {
+        Some((file, range)) => (dir.join(file), range),
+        None => {
+            let file = files_below(dir)?.pop().context("no file")?;
+            let len = fs::metadata(&file)?.len();
+            (file, len.saturating_sub(CONTROL_RECORD_MIN)..len)
+        }
+    };
+    let offset = range.start + dice.below(range.end - range.start);
+    spot_at(dir, live, file, offset, bit)
+}
+
+fn spot_at(dir: &Path, live: &LiveBytes, file: PathBuf, offset: u64, bit: u32) -> Result<Spot> {
     let below = file.strip_prefix(dir).unwrap_or(&file);
     let zone = if live.holds(below, offset) {
         Zone::Live

@@ -17,7 +17,7 @@ use crate::dice::Dice;
 /// After so many kills a new store is begun, so that creation is killed, too.
 const KILLS_PER_STORE: u64 = 25;
 /// So many acknowledgements must be heard before a kill counts.
-const ACKS_MIN: u64 = 100;
+pub(super) const ACKS_MIN: u64 = 100;
 /// Kills after `ACKS_MIN`, in the tally.
 pub const KILLS: &str = "kills after 100 acks";
 /// Those of [`KILLS`] that met a flush or a compaction, in the tally.
@@ -78,6 +78,9 @@ impl KillLoop {
             child.let_run(Duration::from_millis(dice.below(30)));
         } else {
             child.wait_until(PATIENCE, |heard| heard.acks_count() >= ACKS_MIN);
+            if self.target.halts() {
+                child.wait_until(PATIENCE, |heard| heard.phase.0);
+            }
             child.let_run(Duration::from_millis(dice.below(400)));
             if dice.percent(50) {
                 let busy = |heard: &Heard| heard.busy() != (false, false);

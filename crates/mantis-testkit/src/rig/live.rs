@@ -80,6 +80,20 @@ impl LiveBytes {
         None
     }
 
+    /// The last record of the log.
+    #[must_use]
+    pub fn last_record(&self) -> Option<(&Path, Range<u64>)> {
+        let is_segment = |file: &Path| file.extension().is_some_and(|e| e == "seg");
+        let (file, ranges) = self
+            .ranges
+            .iter()
+            .rev()
+            .find(|(file, ranges)| is_segment(file) && ranges.iter().any(is_record))?;
+        let last = ranges.iter().filter(|range| is_record(range));
+        let last = last.max_by_key(|range| range.start)?;
+        Some((file, last.clone()))
+    }
+
     fn add(&mut self, file: &Path, range: Range<usize>) -> Result<()> {
         if !range.is_empty() {
             let range = u64::try_from(range.start)?..u64::try_from(range.end)?;
@@ -166,6 +180,11 @@ impl LiveBytes {
     }
 }
 
+/// Whether a range of a segment is no header.
+fn is_record(range: &Range<u64>) -> bool {
+    range.start >= SEGMENT_HEADER as u64
+}
+
 /// Length of the body, Seq, and whether it ends the segment; `None` where no intact record stands.
 fn record_at(bytes: &[u8], at: usize, salt: u64) -> Option<(usize, u64, bool)> {
     let header = bytes.get(at..at + RECORD_HEADER)?;
@@ -246,6 +265,20 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_record_stands_last_in_the_last_segment_that_has_any() {
+        let mut live = LiveBytes::default();
+        assert_eq!(live.last_record(), None);
+        live.add(Path::new("log/1.seg"), 4096..4200).unwrap();
+        live.add(Path::new("log/2.seg"), 4096..4150).unwrap();
+        live.add(Path::new("log/2.seg"), 4152..4300).unwrap();
+        live.add(Path::new("log/2.seg"), 0..4096).unwrap();
+        live.add(Path::new("log/3.seg"), 0..4096).unwrap();
+        live.add(Path::new("log/mark"), 0..56).unwrap();
+        let last = live.last_record().unwrap();
+        assert_eq!(last, (Path::new("log/2.seg"), 4152..4300));
+    }
 
     #[test]
     fn live_bytes_are_drawn_from_every_kind_and_held() {

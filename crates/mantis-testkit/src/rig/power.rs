@@ -19,6 +19,8 @@ use crate::dice::Dice;
 const DISK_MB: u64 = 1500;
 /// After so many cuts a new disk and a new store are made.
 const CUTS_PER_DISK: u64 = 20;
+/// So many acknowledgements of each control are heard before a cut.
+const CONTROL_ACKS_MIN: u64 = 5;
 
 /// What is cut, and how often.
 #[derive(Clone, Debug)]
@@ -119,6 +121,10 @@ impl PowerCuts {
         let cutter = disk.cutter()?;
         for child in &children {
             child.wait_until(PATIENCE, |heard| heard.opened);
+        }
+        // Without acknowledgements a control would have nothing to lose or to keep.
+        for child in children.iter().take(2) {
+            child.wait_until(PATIENCE, |heard| heard.acks_count() >= CONTROL_ACKS_MIN);
         }
         let busy = |heard: &Heard| heard.busy() != (false, false);
         if let Some(child) = children.last() {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::calibration::Calibration;
 use super::flip::FlipTally;
 use super::specimen::Tally;
 
@@ -16,7 +17,7 @@ pub enum Outcome {
     /// Something is wrong with the store.
     Failed,
     /// A control did not fail as it must, or failed though it must not: the part proves nothing.
-    Uncalibrated,
+    Uncalibrated(String),
     /// This machine cannot run it.
     Skipped(String),
 }
@@ -54,10 +55,10 @@ impl Report {
 
     /// A part that ran: whether its controls did as they must, and whether nothing is wrong.
     #[must_use]
-    pub fn new(name: &str, calibrated: bool, right: bool) -> Self {
-        let outcome = match (calibrated, right) {
+    pub fn new(name: &str, calibration: &Calibration, right: bool) -> Self {
+        let outcome = match (calibration.is_met(), right) {
             (_, false) => Outcome::Failed,
-            (false, true) => Outcome::Uncalibrated,
+            (false, true) => Outcome::Uncalibrated(calibration.reason()),
             (true, true) => Outcome::Passed,
         };
         Self {
@@ -144,7 +145,7 @@ impl Report {
         let (outcome, reason) = match &self.outcome {
             Outcome::Passed => ("passed", ""),
             Outcome::Failed => ("failed", ""),
-            Outcome::Uncalibrated => ("uncalibrated", "a control did not do as it must"),
+            Outcome::Uncalibrated(reason) => ("uncalibrated", reason.as_str()),
             Outcome::Skipped(reason) => ("skipped", reason.as_str()),
         };
         let figures = self
@@ -196,7 +197,7 @@ mod tests {
             ..Tally::default()
         };
         tally.find("gone");
-        let report = Report::new("kill", true, false)
+        let report = Report::new("kill", &Calibration::default(), false)
             .control("that loses", &tally)
             .store("store", &tally);
         let line = report.line();
@@ -210,8 +211,13 @@ mod tests {
 
     #[test]
     fn a_failure_weighs_more_than_a_control() {
-        assert_eq!(Report::new("a", false, false).outcome, Outcome::Failed);
-        assert_eq!(Report::new("a", false, true).outcome, Outcome::Uncalibrated);
-        assert_eq!(Report::new("a", true, true).outcome, Outcome::Passed);
+        let met = Calibration::default();
+        let unmet = Calibration::of_cap(true, true);
+        assert_eq!(Report::new("a", &unmet, false).outcome, Outcome::Failed);
+        assert_eq!(Report::new("a", &met, false).outcome, Outcome::Failed);
+        assert_eq!(Report::new("a", &met, true).outcome, Outcome::Passed);
+        let report = Report::new("a", &unmet, true);
+        assert_eq!(report.outcome, Outcome::Uncalibrated(unmet.reason()));
+        assert!(report.line().contains("the one over the cap is killed"));
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::child::{Binary, Ended};
+use super::control::{ControlKind, can_be_split};
 use super::copy::copy_dir;
 use super::heard::{Heard, Stop};
 use super::script::Script;
@@ -61,7 +62,7 @@ impl Activity {
     fn plan(self) -> &'static [Part] {
         match self {
             Self::Create => &[Part::Steps(3)],
-            Self::Commit => &[Part::Steps(25)],
+            Self::Commit => &[Part::Steps(COMMIT_STEPS)],
             Self::Flush => &[Part::Steps(15), Part::Flush, Part::Steps(5), Part::Flush],
             Self::Compact => &[
                 Part::Steps(10),
@@ -136,6 +137,12 @@ const MISSES_TO_END: u64 = 3;
 /// Points that are tried behind the last one that was seen.
 const BEYOND_MAX: u64 = 300;
 
+/// Steps of each writer while commits are swept, in the epoch behind the template's.
+const COMMIT_STEPS: u64 = 25;
+const COMMIT_EPOCH: u64 = 1;
+/// Seeds that are looked at for one with batches: about every third has three.
+const SEEDS_MAX: u64 = 10_000;
+
 /// A sweep over a target.
 #[derive(Clone, Debug)]
 pub struct Sweep {
@@ -209,13 +216,25 @@ impl Sweep {
         Ok(tally)
     }
 
+    /// The first seed from `seed` on by which a control that splits batches does so in `count` steps of
+    /// its commits, at least.
+    #[must_use]
+    pub fn seed_with_splits(seed: u64, count: usize) -> u64 {
+        let splits = |seed: u64| {
+            let script = script(seed, 1);
+            let steps = (0..COMMIT_STEPS).map(|index| script.step(COMMIT_EPOCH, 0, index));
+            steps.filter(can_be_split).count()
+        };
+        (0..SEEDS_MAX)
+            .map(|n| seed.wrapping_add(n))
+            .find(|&seed| splits(seed) >= count)
+            .unwrap_or(seed)
+    }
+
+    /// Of a control that splits batches there is one writer: its Nth write is the same in each run.
     fn script(&self) -> Script {
-        Script {
-            writers: 2,
-            keys: 30,
-            large_percent: 3,
-            ..Script::mixed(self.seed)
-        }
+        let is_split = self.target == TargetKind::Control(ControlKind::SplitBatch);
+        script(self.seed, if is_split { 1 } else { 2 })
     }
 
     /// A store with some data and tables, closed in good order.
@@ -412,6 +431,15 @@ impl Sweep {
     }
 }
 
+fn script(seed: u64, writers: u32) -> Script {
+    Script {
+        writers,
+        keys: 30,
+        large_percent: 3,
+        ..Script::mixed(seed)
+    }
+}
+
 /// What failed is known at once; nobody waits for it until a limit is reached.
 fn check_parts(heard: &Heard, tally: &mut Tally) {
     for (what, code) in &heard.failed {
@@ -508,6 +536,20 @@ mod tests {
         assert_eq!(tally.counted("calls swept to their end"), 1);
         let (all, _) = tried(&[2, 4], 6);
         assert_eq!(all, [2, 4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn the_seed_of_the_control_has_batches_to_split_and_is_the_first_such_one() {
+        let splits = |seed| {
+            let script = script(seed, 1);
+            let steps = (0..COMMIT_STEPS).map(|index| script.step(COMMIT_EPOCH, 0, index));
+            steps.filter(can_be_split).count()
+        };
+        let without = (0..1000).find(|&seed| splits(seed) == 0).unwrap();
+        let taken = Sweep::seed_with_splits(without, 3);
+        assert!(splits(taken) >= 3);
+        assert!((without..taken).all(|seed| splits(seed) < 3));
+        assert_eq!(Sweep::seed_with_splits(taken, 3), taken);
     }
 
     #[test]

@@ -136,6 +136,12 @@ impl TargetKind {
         matches!(self, Self::Store(_))
     }
 
+    /// Whether it comes to a halt where a kill must find it, and says so as a flush.
+    #[must_use]
+    pub fn halts(self) -> bool {
+        self == Self::Control(ControlKind::HalfBatch)
+    }
+
     /// Opens it in `dir`, made when absent.
     ///
     /// # Errors

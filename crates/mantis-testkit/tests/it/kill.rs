@@ -1,7 +1,7 @@
 //! The kill loop with its controls.
 
 use mantis_testkit::rig::control::ControlKind;
-use mantis_testkit::rig::kill::KillLoop;
+use mantis_testkit::rig::kill::{KILLS, KillLoop};
 use mantis_testkit::rig::script::Script;
 use mantis_testkit::rig::specimen::Tally;
 use mantis_testkit::rig::target::{StoreSize, TargetKind};
@@ -36,16 +36,19 @@ fn control_that_syncs_loses_nothing_to_kills() {
     assert!(tally.is_right() && tally.promised > 10, "{tally}");
 }
 
+/// Whatever the machine does meanwhile: it always has commits that it has not written.
 #[test]
-fn control_that_acknowledges_first_is_caught_by_kills() {
-    let tally = run(TargetKind::Control(ControlKind::AckFirst), 10, false);
-    assert!(tally.lost > 0, "{tally}");
+fn control_that_acknowledges_first_is_caught_by_each_kill() {
+    let tally = run(TargetKind::Control(ControlKind::AckFirst), 4, false);
+    assert!(tally.findings_count >= tally.counted(KILLS), "{tally}");
+    // Of 64 commits each writer may have one that nobody heard of.
+    assert!(tally.lost >= 4 * (64 - 8), "{tally}");
 }
 
 #[test]
-fn control_that_splits_batches_is_caught_by_kills() {
-    let tally = run(TargetKind::Control(ControlKind::SplitBatch), 30, false);
-    assert!(tally.findings_count > 0, "{tally}");
+fn control_that_splits_batches_is_caught_by_each_kill() {
+    let tally = run(TargetKind::Control(ControlKind::HalfBatch), 4, false);
+    assert!(tally.findings_count >= tally.counted(KILLS), "{tally}");
 }
 
 #[test]

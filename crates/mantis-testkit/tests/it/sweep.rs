@@ -29,7 +29,10 @@ fn run_only(
         println!("SKIP {name}: {reason:#}");
         return None;
     }
-    let seed = setting::seed(&name);
+    let mut seed = setting::seed(&name);
+    if target == TargetKind::Control(ControlKind::SplitBatch) {
+        seed = Sweep::seed_with_splits(seed, 3);
+    }
     let dir = setting::dir();
     let rig = Sweep {
         binary: setting::binary(),
@@ -62,8 +65,14 @@ fn control_that_syncs_survives_a_kill_at_every_call() {
 #[test]
 fn control_that_splits_batches_is_caught_by_the_sweep() {
     let target = TargetKind::Control(ControlKind::SplitBatch);
-    // Only some of its writes stand within a batch: nearly all of them are tried.
-    let tally = run_only(target, Fault::Kill, &[Activity::Commit], Some("write"), 30);
+    // Only some of its writes stand within a batch: all of them are tried.
+    let tally = run_only(
+        target,
+        Fault::Kill,
+        &[Activity::Commit],
+        Some("write"),
+        1000,
+    );
     let Some(tally) = tally else {
         return;
     };

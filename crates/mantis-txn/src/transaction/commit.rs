@@ -55,7 +55,8 @@ impl Transaction {
             let latched = store.latch_many(self.buffer.iter().map(|(key, _)| key));
             if let Some(key) = self.locked_by_another()? {
                 drop(latched);
-                self.wait_until_free(&key)?;
+                // By taking the lock: a wait that others know nothing of could close a circle.
+                self.lock(&key)?;
                 continue;
             }
             let batch = match &prepared {

@@ -83,7 +83,7 @@ impl Transaction {
     /// # Errors
     /// As [`Self::get_for_update`].
     pub fn try_lock(&mut self, key: &[u8]) -> Result<bool, TxnError> {
-        self.may_lock(key)?;
+        self.may_lock()?;
         if self.locks.has(key) {
             return Ok(true);
         }
@@ -92,6 +92,7 @@ impl Transaction {
         let latched = store.latch(key);
         let locked = store.row_locks().try_lock(self.id, key);
         drop(latched);
+        let locked = locked?;
         if locked {
             self.locks.push(key);
         }
@@ -101,7 +102,7 @@ impl Transaction {
     /// Locks a row, and waits for it up to the deadline. After `Deadlock` the transaction holds no
     /// locks any more, and can only be rolled back.
     pub(super) fn lock(&mut self, key: &[u8]) -> Result<(), TxnError> {
-        self.may_lock(key)?;
+        self.may_lock()?;
         if self.locks.has(key) {
             return Ok(());
         }
@@ -121,17 +122,16 @@ impl Transaction {
         }
         locked?;
         self.locks.push(key);
+        // A commit that looked for locks before this one was handed over is in the memtable, and in
+        // the index, when its latch is free.
+        drop(store.latch(key));
         Ok(())
     }
 
-    fn may_lock(&self, _key: &[u8]) -> Result<(), TxnError> {
+    fn may_lock(&self) -> Result<(), TxnError> {
         self.check_usable()?;
         if self.read_only() {
             return Err(TxnError::ReadOnly);
-        }
-        let max = self.limits().row_locks_max;
-        if self.locks.len() >= max {
-            return Err(TxnError::TooManyLocks { max });
         }
         Ok(())
     }
@@ -170,12 +170,6 @@ impl Transaction {
             }
         }
         Ok(None)
-    }
-
-    /// Waits until nobody holds the lock of a key.
-    pub(super) fn wait_until_free(&self, key: &[u8]) -> Result<(), TxnError> {
-        let locks = self.store.row_locks();
-        Ok(locks.wait_free(key, self.begin.deadline)?)
     }
 
     /// Gives back the locks taken after the first `len`.

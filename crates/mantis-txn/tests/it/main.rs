@@ -7,4 +7,6 @@ mod faults;
 #[cfg(test)]
 mod setup;
 #[cfg(test)]
+mod together;
+#[cfg(test)]
 mod transactions;

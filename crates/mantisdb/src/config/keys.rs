@@ -209,6 +209,16 @@ settings! {
         tag_bytes_max: usize = "256", Restart;
         /// longest time to live
         ttl_seconds_max: u64 = "3162240000", Restart;
+        /// most keys, and most ranges, that one transaction remembers as read one by one
+        txn_reads_max: usize = "100000", Restart;
+        /// most savepoints open in one transaction
+        txn_savepoints_max: usize = "1000", Restart;
+        /// most keys that are noted for the conflicts of live transactions
+        conflict_keys_max: usize = "1000000", Restart;
+        /// most rows that one transaction locks
+        row_locks_max: usize = "100000", Restart;
+        /// most that wait for one row lock
+        lock_waiters_max: usize = "10000", Restart;
     }
 }
 

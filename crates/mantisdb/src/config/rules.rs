@@ -110,6 +110,11 @@ pub(crate) fn store_limits(settings: &Settings) -> Limits {
         tags_max: limits.tags_max,
         tag_bytes_max: limits.tag_bytes_max,
         ttl_seconds_max: limits.ttl_seconds_max,
+        txn_reads_max: limits.txn_reads_max,
+        txn_savepoints_max: limits.txn_savepoints_max,
+        conflict_keys_max: limits.conflict_keys_max,
+        row_locks_max: limits.row_locks_max,
+        lock_waiters_max: limits.lock_waiters_max,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The oracle's own calibration: each kind of damage is found, an undamaged store is not accused.
 
+mod unknown;
+
 use super::*;
 use crate::rig::heard::Stop;
 use crate::rig::wire::Line;

@@ -1,3 +1,5 @@
+//! Ranges: bounds, joining, finding writes in them, and what is dropped.
+
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use super::*;
