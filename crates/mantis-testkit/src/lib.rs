@@ -2,6 +2,8 @@
 //!
 //! It is not: shipped, nor used by any crate outside its tests.
 
+#[cfg(feature = "rig")]
+pub mod anomaly;
 pub mod conformance;
 pub mod dice;
 #[cfg(feature = "rig")]

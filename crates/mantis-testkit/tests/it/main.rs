@@ -34,3 +34,6 @@ mod faults;
 
 #[cfg(test)]
 mod history;
+
+#[cfg(test)]
+mod anomaly;

@@ -5,7 +5,7 @@ use mantis_testkit::door::store::StoreDoor;
 use mantis_testkit::history::client::Habits;
 use mantis_testkit::history::plan::Mix;
 use mantis_testkit::history::run::{Outcome, Run};
-use mantis_types::{Durability, Isolation};
+use mantis_types::{Code, Durability, Isolation};
 
 use crate::setting;
 
@@ -56,7 +56,10 @@ fn every_level_keeps_its_promise() {
         for level in Isolation::ALL.map(Some).into_iter().chain([None]) {
             let outcome = run(kind, level, transactions);
             assert!(outcome.is_right(), "{kind:?} {level:?}");
-            assert!(outcome.seen.committed > transactions / 10, "{kind:?} {level:?}");
+            let seen = &outcome.seen;
+            assert!(seen.committed > transactions / 10, "{kind:?} {level:?}");
+            let too_old = seen.refused_with(Code::SnapshotTooOld);
+            assert!(too_old < transactions / 20, "{kind:?} {level:?}: {too_old}");
         }
     }
 }
