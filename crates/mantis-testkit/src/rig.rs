@@ -10,6 +10,7 @@ pub mod copy;
 pub mod flip;
 pub mod full;
 pub mod heard;
+pub mod interleave;
 pub mod kill;
 pub mod liar;
 pub mod live;

@@ -37,3 +37,6 @@ mod history;
 
 #[cfg(test)]
 mod anomaly;
+
+#[cfg(test)]
+mod interleave;
