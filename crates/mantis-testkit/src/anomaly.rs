@@ -37,6 +37,18 @@ struct Cell {
     committed: usize,
 }
 
+impl Cell {
+    fn finding(&self, script: &Script) -> Option<String> {
+        let level = self.level;
+        if self.shown != script.is_allowed(level) {
+            return Some(format!("{} at {level}: {}", script.name, word(self.shown)));
+        }
+        // Who refuses everything prevents everything.
+        let nobody = self.committed == 0;
+        nobody.then(|| format!("{} at {level}: nobody committed", script.name))
+    }
+}
+
 impl Table {
     /// Plays every script at every level; the store may be in use before and afterwards.
     ///
@@ -73,21 +85,7 @@ impl Table {
     pub fn findings(&self) -> Vec<String> {
         let mut findings = Vec::new();
         for Row { script, cells } in &self.rows {
-            for cell in cells {
-                let Cell {
-                    level,
-                    shown,
-                    committed,
-                } = cell;
-                if *shown != script.is_allowed(*level) {
-                    let word = word(*shown);
-                    findings.push(format!("{} at {level}: {word}", script.name));
-                }
-                // Who refuses everything prevents everything.
-                if *committed == 0 {
-                    findings.push(format!("{} at {level}: nobody committed", script.name));
-                }
-            }
+            findings.extend(cells.iter().filter_map(|cell| cell.finding(script)));
         }
         findings
     }

@@ -1,5 +1,6 @@
 //! Ways into a store with transactions, so that the same histories and scripts run through each.
 
+pub mod half;
 pub mod naive;
 pub mod store;
 

@@ -15,3 +15,4 @@ pub mod model;
 pub mod plan;
 pub mod project;
 pub mod run;
+pub mod sweep;

@@ -27,5 +27,7 @@ pub mod store;
 pub mod strace;
 pub mod sweep;
 pub mod target;
+pub mod txn_child;
+pub mod txn_kill;
 pub mod wire;
 pub mod writing;

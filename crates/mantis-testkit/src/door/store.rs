@@ -25,6 +25,44 @@ const BUFFER_BYTES: u64 = 256 << 10;
 const CACHE_BYTES: u64 = 2 << 20;
 const SEGMENT_BYTES: u64 = 256 << 10;
 
+/// Over what a store stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Memory alone.
+    Memory,
+    /// Memory behind a log.
+    Logged,
+    /// Tables and a log.
+    Disk,
+}
+
+impl StoreKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Logged, Self::Disk];
+
+    /// In a word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Logged => "memory and log",
+            Self::Disk => "tables and log",
+        }
+    }
+
+    /// Opens it in `dir`.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub fn open(self, env: &Env, dir: &Path) -> Result<StoreDoor> {
+        match self {
+            Self::Memory => StoreDoor::in_memory(env),
+            Self::Logged => StoreDoor::logged(env, dir),
+            Self::Disk => StoreDoor::on_disk(env, dir),
+        }
+    }
+}
+
 /// A store of the transaction layer.
 #[derive(Clone, Debug)]
 pub struct StoreDoor {
@@ -131,7 +169,6 @@ impl Door for StoreDoor {
             read_only: wish.read_only,
             durability: wish.durability,
             deadline: wish.span.map(|span| now + span),
-            ..Begin::default()
         };
         let transaction = self.store.begin(begin).map_err(|error| refusal(&error))?;
         Ok(Box::new(StoreTxn(transaction)))

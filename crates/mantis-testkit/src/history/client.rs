@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use mantis_txn::LockWait;
 use mantis_types::{Code, Durability, Isolation};
 
-use super::event::{Event, Micro, Stage};
+use super::event::{Event, GHOST, Micro, Stage};
 use super::journal::Journal;
 use super::lists;
 use super::plan::{Ending, Plan, Step};
@@ -31,9 +31,6 @@ pub struct Habits {
     /// no store can save.
     pub blind: bool,
 }
-
-/// The process that stands for what a process reads in transactions that do not commit.
-const GHOST: u64 = 1 << 32;
 
 /// What a client saw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

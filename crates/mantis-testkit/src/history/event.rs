@@ -53,6 +53,9 @@ impl Stage {
     }
 }
 
+/// The process that stands for what a process reads in transactions that do not commit.
+pub(super) const GHOST: u64 = 1 << 32;
+
 /// The beginning or the end of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -98,6 +101,12 @@ impl Event {
             stage: Stage::ALL.into_iter().find(|stage| stage.word() == word)?,
             micros: micros.collect::<Option<_>>()?,
         })
+    }
+
+    /// Whether its process stands for the reads of another one.
+    #[must_use]
+    pub const fn is_ghost(&self) -> bool {
+        self.process >= GHOST
     }
 
     /// The appends, as key and number.

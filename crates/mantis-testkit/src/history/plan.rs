@@ -13,7 +13,7 @@ use crate::dice::Dice;
 /// Operations of a transaction.
 const STEPS_MAX: u64 = 8;
 /// Numbers of one transaction are apart from those of the next one by this.
-const VALUES_PER_PLAN: u64 = 64;
+pub(crate) const VALUES_PER_PLAN: u64 = 64;
 /// Keys of a range that is read.
 const RANGE_MAX: u64 = 4;
 

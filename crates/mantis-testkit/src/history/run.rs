@@ -17,6 +17,10 @@ use super::model::Model;
 use super::plan::Mix;
 use super::project::project;
 use crate::door::{Door, Refusal, Wish};
+use crate::rig::specimen::Tally;
+
+/// All transactions of a run, in a tally.
+pub const TRANSACTIONS: &str = "transactions";
 
 /// A run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub struct Run {
     pub mix: Mix,
     /// How many clients.
     pub clients: u64,
+    /// The number of the first client: behind all processes of the runs before, in one history.
+    pub process: u64,
     /// How they go about it.
     pub habits: Habits,
     /// How many transactions, over all clients.
@@ -51,6 +57,25 @@ impl Outcome {
     #[must_use]
     pub fn is_right(&self) -> bool {
         self.lost == 0 && self.findings.is_empty()
+    }
+}
+
+impl Outcome {
+    /// Adds it to a tally; `whose` stands before each finding.
+    pub fn add_to(&self, tally: &mut Tally, whose: &str) {
+        tally.rounds += 1;
+        tally.acks += self.seen.committed;
+        tally.promised += self.promised;
+        tally.lost += self.lost;
+        tally.count(TRANSACTIONS, self.seen.all());
+        tally.count("given up", self.seen.given_up);
+        tally.count("unknown", self.seen.unknown);
+        for (code, times) in &self.seen.refused {
+            tally.count(&format!("refused {code}"), *times);
+        }
+        for finding in &self.findings {
+            tally.find(format!("{whose}: {finding}"));
+        }
     }
 }
 
@@ -91,20 +116,21 @@ impl Run {
     pub fn let_run(&self, first: u64, door: &dyn Door, journal: &dyn Journal) -> Seen {
         let next = &AtomicU64::new(first);
         let end = first.saturating_add(self.transactions);
+        let numbers = move || {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            (number < end).then_some(number)
+        };
         let carry_out_some = move |process| {
             let mut client = Client::new(process, self.clients, self.habits);
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= end {
-                    return client.seen;
-                }
+            while let Some(number) = numbers() {
                 client.carry_out(&self.mix.plan(number), door, journal);
             }
+            client.seen
         };
         let mut seen = Seen::default();
         thread::scope(|scope| {
             let clients: Vec<_> = (0..self.clients)
-                .map(|process| scope.spawn(move || carry_out_some(process)))
+                .map(|number| scope.spawn(move || carry_out_some(self.process + number)))
                 .collect();
             for client in clients {
                 match client.join() {

@@ -40,3 +40,6 @@ mod anomaly;
 
 #[cfg(test)]
 mod interleave;
+
+#[cfg(test)]
+mod txn_kill;

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 /// What a transaction has changed; `None` is a removal.
 pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
+/// What a key has held, oldest first, with the commit.
+type Versions = Vec<(u64, Option<Vec<u8>>)>;
+
 /// What became of asking for a row lock.
 pub(super) enum Asked {
     Granted,
@@ -17,8 +20,7 @@ pub(super) enum Asked {
 #[derive(Debug, Default)]
 pub(super) struct State {
     last: u64,
-    /// Oldest first, with the commit.
-    versions: BTreeMap<Vec<u8>, Vec<(u64, Option<Vec<u8>>)>>,
+    versions: BTreeMap<Vec<u8>, Versions>,
     holders: HashMap<Vec<u8>, u64>,
     waits: HashMap<u64, Vec<u8>>,
     ids: u64,

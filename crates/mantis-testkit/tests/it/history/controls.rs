@@ -14,6 +14,7 @@ fn run(bug: Option<Bug>, level: Option<Isolation>, habits: Habits) -> Outcome {
     let run = Run {
         mix: Mix::contended(seed, level).with_faults(),
         clients: 6,
+        process: 0,
         habits,
         transactions: 2000,
     };

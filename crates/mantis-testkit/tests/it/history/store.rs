@@ -1,80 +1,41 @@
 //! The real store, over both engines, at every level and with all levels mixed.
 
-use mantis_env::Env;
-use mantis_testkit::door::store::StoreDoor;
-use mantis_testkit::history::client::Habits;
-use mantis_testkit::history::plan::Mix;
-use mantis_testkit::history::run::{Outcome, Run};
-use mantis_types::{Code, Durability, Isolation};
+use mantis_testkit::history::sweep::Sweep;
+use mantis_types::Code;
 
 use crate::setting;
 
-/// The engine of a store.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Memory,
-    Logged,
-    Disk,
-}
-
-fn open(kind: Kind, dir: &std::path::Path) -> StoreDoor {
-    let env = Env::real();
-    match kind {
-        Kind::Memory => StoreDoor::in_memory(&env),
-        Kind::Logged => StoreDoor::logged(&env, dir),
-        Kind::Disk => StoreDoor::on_disk(&env, dir),
-    }
-    .expect("it opens")
-}
-
-fn run(kind: Kind, level: Option<Isolation>, transactions: u64) -> Outcome {
-    let seed = setting::seed("history");
-    let dir = setting::dir();
-    let durability = match kind {
-        Kind::Logged => Durability::Sync,
-        _ => Durability::None,
-    };
-    let run = Run {
-        mix: Mix::contended(seed, level).with_faults(),
-        clients: 6,
-        habits: Habits {
-            durability,
-            ..Habits::default()
-        },
+fn sweep(transactions: u64) -> Sweep {
+    Sweep {
+        seed: setting::seed("history"),
         transactions,
-    };
-    let door = open(kind, dir.path());
-    let outcome = run.perform(&door);
-    println!("{kind:?} {level:?}: {outcome}; {:?}", door.store().stats());
-    outcome
+    }
 }
 
 #[test]
 fn every_level_keeps_its_promise() {
-    let transactions = setting::size("RIG_HISTORY", 4000);
-    for kind in [Kind::Memory, Kind::Logged, Kind::Disk] {
-        for level in Isolation::ALL.map(Some).into_iter().chain([None]) {
-            let outcome = run(kind, level, transactions);
-            assert!(outcome.is_right(), "{kind:?} {level:?}");
-            let seen = &outcome.seen;
-            assert!(seen.committed > transactions / 10, "{kind:?} {level:?}");
-            let too_old = seen.refused_with(Code::SnapshotTooOld);
-            assert!(too_old < transactions / 20, "{kind:?} {level:?}: {too_old}");
-        }
-    }
+    let transactions = setting::size("RIG_HISTORY", 60_000);
+    let dir = setting::dir();
+    let mut parts = 0;
+    let performed = sweep(transactions).perform(dir.path(), |kind, level, outcome| {
+        let seen = &outcome.seen;
+        println!("{} {level:?}: {outcome}", kind.word());
+        assert!(outcome.is_right(), "{} {level:?}", kind.word());
+        assert!(seen.committed > seen.all() / 10, "{seen:?}");
+        let too_old = seen.refused_with(Code::SnapshotTooOld);
+        assert!(too_old < seen.all() / 20, "{seen:?}");
+        parts += 1;
+    });
+    performed.expect("the stores open");
+    assert_eq!(parts, 15);
 }
 
 #[test]
-fn without_conflict_detection_it_is_rejected() {
-    for level in [Isolation::Snapshot, Isolation::Serializable] {
-        let door = StoreDoor::in_memory(&Env::real()).expect("it opens");
-        door.store().without_conflict_detection();
-        let run = Run {
-            mix: Mix::contended(setting::seed("history"), Some(level)),
-            clients: 6,
-            habits: Habits::default(),
-            transactions: 2000,
-        };
-        assert!(!run.perform(&door).is_right(), "{level}");
+fn the_controls_are_rejected_and_the_simple_store_is_not() {
+    let controls = sweep(0).controls().expect("the stores open");
+    assert!(controls.simple.is_right(), "{}", controls.simple);
+    assert!(!controls.blind.is_right(), "blind clients");
+    for outcome in &controls.undetected {
+        assert!(!outcome.is_right(), "{outcome}");
     }
 }
