@@ -191,6 +191,7 @@ impl Campaign {
             ("begun", total.begun),
             ("committed", total.committed),
             ("conflicts", total.conflicts),
+            ("refused for nothing", total.cautious),
             ("locked", total.locked),
             ("commits outside", total.outside),
             ("crashes", total.crashes),

@@ -22,7 +22,10 @@ fn every_answer_of_interleaved_transactions_is_as_predicted() {
         total.crashes > seeds && total.closes > 0 && total.torn_away > 0,
         "{total:?}"
     );
-    assert!(total.failures > 0 && total.open_max == 16, "{total:?}");
+    assert!(
+        total.failures > 0 && total.cautious > 0 && total.open_max == 16,
+        "{total:?}"
+    );
 }
 
 #[test]

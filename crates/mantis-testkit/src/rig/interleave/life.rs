@@ -13,6 +13,17 @@ use mantis_types::{Isolation, Limits};
 use super::model::Row;
 use super::run::{Bug, ROWS, Run, encoded};
 
+/// So many reads, where little is remembered exactly.
+const COARSE_READS_MAX: usize = 2;
+
+/// How the store is opened, in all its lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    pub(super) bug: Option<Bug>,
+    /// Reads are remembered as ranges that hold more: some conflicts are for nothing.
+    pub(super) coarse: bool,
+}
+
 /// How a life of the store ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -21,7 +32,7 @@ pub(super) enum End {
     Crash,
 }
 
-pub(super) fn open(env: &Env, bug: Option<Bug>) -> Store {
+pub(super) fn open(env: &Env, how: How) -> Store {
     let hook = DurableHook::default();
     let options = LogOptions {
         segment_bytes: 16 << 10,
@@ -33,9 +44,13 @@ pub(super) fn open(env: &Env, bug: Option<Bug>) -> Store {
     let log = Log::open(env, Path::new("/store/log"), options);
     let log = log.expect("the log opens").log;
     let engine = Arc::new(MemoryEngine::new(env, MemoryOptions::default()));
-    let store = Store::open(env, engine, Some(log), &hook, Limits::default());
+    let mut limits = Limits::default();
+    if how.coarse {
+        limits.txn_reads_max = COARSE_READS_MAX;
+    }
+    let store = Store::open(env, engine, Some(log), &hook, limits);
     let store = store.expect("the log replays");
-    if bug == Some(Bug::NoConflicts) {
+    if how.bug == Some(Bug::NoConflicts) {
         store.without_conflict_detection();
     }
     store
@@ -80,7 +95,7 @@ impl Run {
         self.pending.clear();
         self.plan.heal();
         (self.failed, self.broken) = (false, false);
-        self.store = open(&self.env, self.bug);
+        self.store = open(&self.env, self.how);
         self.check_after(must);
     }
 

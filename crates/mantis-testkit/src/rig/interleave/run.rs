@@ -9,7 +9,7 @@ use mantis_txn::{Begin, Pending, Store, Transaction, TxnError};
 use mantis_types::{DatabaseId, Durability, EncodedKey, Isolation, OwnerId, Space};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::life::{End, open};
+use super::life::{End, How, open};
 use super::model::{Model, Row};
 use super::shadow::Shadow;
 use crate::dice::Dice;
@@ -38,6 +38,8 @@ pub struct Summary {
     pub committed: u64,
     /// Those that were refused because of another commit.
     pub conflicts: u64,
+    /// Those that were refused for nothing, where reads are remembered coarsely.
+    pub cautious: u64,
     /// Those that were refused because of a row lock.
     pub locked: u64,
     /// Those that were given up, or whose time was over.
@@ -69,6 +71,7 @@ impl Summary {
         self.begun += other.begun;
         self.committed += other.committed;
         self.conflicts += other.conflicts;
+        self.cautious += other.cautious;
         self.locked += other.locked;
         self.given_up += other.given_up;
         self.open_max = self.open_max.max(other.open_max);
@@ -95,7 +98,7 @@ pub(super) struct Run {
     pub(super) env: Env,
     pub(super) plan: FaultPlan,
     pub(super) dice: Dice,
-    pub(super) bug: Option<Bug>,
+    pub(super) how: How,
     pub(super) store: Store,
     pub(super) model: Model,
     pub(super) open: Vec<Open>,
@@ -122,12 +125,16 @@ pub fn interleave(env: &Env, seed: u64, steps: u64, bug: Option<Bug>) -> Summary
     let faulty = env.with_fs(Arc::new(FaultyFs::new(Arc::clone(env.fs()), plan.clone())));
     let made = env.fs().create_dir(Path::new("/store"));
     made.expect("a new disk");
-    let store = open(&faulty, bug);
+    let how = How {
+        bug,
+        coarse: !seed.is_multiple_of(2),
+    };
+    let store = open(&faulty, how);
     let mut run = Run {
         env: faulty,
         plan,
         dice: Dice::at(seed, &[16]),
-        bug,
+        how,
         store,
         model: Model::default(),
         open: Vec::new(),

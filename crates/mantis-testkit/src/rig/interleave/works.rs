@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mantis_engine::{Direction, Record};
 use mantis_txn::{LockWait, Merge, TxnError};
-use mantis_types::{RecordBuilder, ValueKind, WriteBatchBuilder};
+use mantis_types::{Isolation, RecordBuilder, ValueKind, WriteBatchBuilder};
 
 use super::life::number;
 use super::model::Row;
@@ -234,7 +234,7 @@ impl Run {
         }
         shadow.lock(&mut self.model, row);
         if shadow.is_behind(&self.model, row) {
-            if !shadow.is_read_committed() && self.bug.is_none() {
+            if !shadow.is_read_committed() && self.how.bug.is_none() {
                 assert!(
                     matches!(answer, Err(TxnError::Conflict { .. })),
                     "{answer:?}"
@@ -332,6 +332,12 @@ impl Run {
             (Err(TxnError::Conflict { with }), Fate::Conflicts) => {
                 assert!(!numbered && with.get() > 0, "refused and numbered");
                 self.summary.conflicts += 1;
+            }
+            (Err(TxnError::Conflict { .. }), Fate::Commits(_))
+                if self.how.coarse && shadow.level == Isolation::Serializable =>
+            {
+                assert!(!numbered, "refused and numbered");
+                self.summary.cautious += 1;
             }
             (Err(TxnError::Locked), Fate::Locked) => {
                 assert!(!numbered, "refused and numbered");
