@@ -15,7 +15,7 @@ use crate::door::store::{StoreDoor, StoreKind};
 
 /// Clients at a time.
 const CLIENTS: u64 = 6;
-/// Transactions of a control: enough that every one of many thousand runs was rejected.
+/// Transactions of a control: some hundred conflicts, of which one is enough.
 const CONTROL_TRANSACTIONS: u64 = 2000;
 /// The levels, and all of them mixed.
 const LEVELS: [Option<Isolation>; 5] = [
