@@ -8,8 +8,8 @@ use crate::{LogError, Prepared};
 
 /// Byte buffers that are kept for reuse at most.
 const REUSED_MAX: usize = 2;
-/// A byte buffer larger than this is given back to the system.
-const REUSED_BYTES_MAX: usize = 8 << 20;
+/// A larger one is not kept while nothing is appended.
+const KEPT_AT_REST_BYTES_MAX: usize = 64 << 10;
 
 /// Records in the order in which they will stand in the files, with the end of the log.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct Buffer {
     appended: (u64, u64),
     /// Empty byte buffers to fill.
     reused: Vec<Vec<u8>>,
+    /// A byte buffer larger than this is given back to the system once it is written.
+    reused_bytes_max: usize,
 }
 
 /// Where the next record goes.
@@ -66,13 +68,15 @@ pub(crate) struct Beginning {
 pub(crate) type NextFile = (u64, u64, Option<Spare>);
 
 impl Buffer {
-    pub(crate) fn new(end: End) -> Self {
+    /// An empty buffer that is to hold about `bytes_max` at most.
+    pub(crate) fn new(end: End, bytes_max: u64) -> Self {
         Self {
             queue: Vec::new(),
             end,
             bytes: 0,
             appended: (0, 0),
             reused: Vec::new(),
+            reused_bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
         }
     }
 
@@ -199,10 +203,16 @@ impl Buffer {
 
     /// Gives back an emptied byte buffer.
     pub(crate) fn reuse(&mut self, mut bytes: Vec<u8>) {
-        if self.reused.len() < REUSED_MAX && bytes.capacity() <= REUSED_BYTES_MAX {
+        if self.reused.len() < REUSED_MAX && bytes.capacity() <= self.reused_bytes_max {
             bytes.clear();
             self.reused.push(bytes);
         }
+    }
+
+    /// Gives memory back that is only needed while much is appended.
+    pub(crate) fn rest(&mut self) {
+        let is_small = |bytes: &Vec<u8>| bytes.capacity() <= KEPT_AT_REST_BYTES_MAX;
+        self.reused.retain(is_small);
     }
 
     fn push(&mut self, header: &RecordHeader, body: &[u8]) {
@@ -243,3 +253,6 @@ impl Buffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

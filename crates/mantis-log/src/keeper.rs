@@ -182,6 +182,7 @@ impl Task for Keeper {
             return Step::Wait(PAUSE.min(log.options.interval / 2));
         }
         self.rested = true;
+        log.buffer.lock().rest();
         log.resting.store(true, SeqCst);
         // A record that came before the flag was up has not woken anybody.
         if log.durable_seq() < log.last_seq() {

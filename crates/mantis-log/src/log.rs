@@ -206,14 +206,15 @@ fn assemble(
         unreachable!("recovery ends with a segment to write on")
     };
     let (header, seq) = (segment.header, end.seq.prev());
-    let buffer = Buffer::new(End {
+    let end_of_log = End {
         segment: header.number,
         salt: header.salt,
         capacity: header.capacity,
         offset: end.offset,
         seq,
         sum: end.sum,
-    });
+    };
+    let buffer = Buffer::new(end_of_log, options.buffer_bytes_max);
     let writer = Writer {
         segment,
         offset: end.offset,

@@ -29,7 +29,9 @@ pub struct LogOptions {
     /// Takes a copy of each finished segment before it may be recycled. Default: none.
     pub archive: Option<Arc<dyn Archive>>,
     /// Bytes that wait to be written at most. From a quarter of it on a task writes them out; at the
-    /// limit `admit` does it itself. Default 4 MiB.
+    /// limit `admit` does it itself. While they are written as many more may gather, and two emptied
+    /// buffers of at most this size are kept until the log is at rest. Default 4 MiB; see
+    /// [`LogOptions::buffer_within`].
     pub buffer_bytes_max: u64,
     /// The first Seq of a log that is made anew, and the first that must be there, whole, in one
     /// that exists: what stands before it is not read at open. Default 1.
@@ -62,7 +64,7 @@ impl Default for LogOptions {
             mode: RecoveryMode::Strict,
             on_durable: None,
             archive: None,
-            buffer_bytes_max: 4 << 20,
+            buffer_bytes_max: BUFFER_BYTES_MAX,
             first_seq: Seq::new(1),
             create: true,
             reserve_bytes: 8 << 20,
@@ -71,7 +73,21 @@ impl Default for LogOptions {
     }
 }
 
+/// What the buffer holds at most by default.
+const BUFFER_BYTES_MAX: u64 = 4 << 20;
+/// Less would make a write of each few commits.
+const BUFFER_BYTES_MIN: u64 = 64 << 10;
+/// The share of the memory of memtables that a buffer may have.
+const BUFFER_SHARE: u64 = 16;
+
 impl LogOptions {
+    /// `buffer_bytes_max` for a store whose memtables have so many bytes: a sixteenth, and at most the
+    /// default.
+    #[must_use]
+    pub fn buffer_within(memtables_bytes: u64) -> u64 {
+        (memtables_bytes / BUFFER_SHARE).clamp(BUFFER_BYTES_MIN, BUFFER_BYTES_MAX)
+    }
+
     pub(crate) fn check(&self) -> Result<(), LogError> {
         let bad = |option, why| Err(LogError::BadOption { option, why });
         if self.segment_bytes < 2 * HEADER_BLOCK || !self.segment_bytes.is_multiple_of(512) {
@@ -104,5 +120,19 @@ impl fmt::Debug for LogOptions {
             .field("reserve_bytes", &self.reserve_bytes)
             .field("min_free_bytes", &self.min_free_bytes)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_is_a_small_share_of_the_memory_at_hand() {
+        let mib = 1 << 20;
+        assert_eq!(LogOptions::buffer_within(16 * mib), mib);
+        assert_eq!(LogOptions::buffer_within(64 * mib), 4 * mib);
+        assert_eq!(LogOptions::buffer_within(1 << 40), 4 * mib);
+        assert_eq!(LogOptions::buffer_within(0), 64 << 10);
     }
 }

@@ -47,6 +47,7 @@ impl Database {
         let log_options = LogOptions {
             segment_bytes: options.log.segment_bytes,
             interval: options.log.interval,
+            buffer_bytes_max: LogOptions::buffer_within(options.buffer_bytes),
             first_seq: engine.replay_from(),
             create: false,
             on_durable: Some(hook.callback()),

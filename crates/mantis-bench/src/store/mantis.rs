@@ -28,12 +28,14 @@ pub(crate) struct Mantis {
 impl Mantis {
     pub(crate) fn open(dir: &Path, memory: &Memory, durability: Durability) -> Result<Self> {
         let env = Env::real();
-        let options = LsmOptions::with_budget(memory.budget());
+        let budget = memory.budget();
+        let options = LsmOptions::with_budget(budget);
         let engine = Arc::new(LsmEngine::open(&env, &dir.join("tables"), options)?);
         let hook = DurableHook::default();
         let options = LogOptions {
             first_seq: engine.replay_from(),
             on_durable: Some(hook.callback()),
+            buffer_bytes_max: LogOptions::buffer_within(budget.memtables_bytes_max),
             ..LogOptions::default()
         };
         let log = Log::open(&env, &dir.join("log"), options)?.log;

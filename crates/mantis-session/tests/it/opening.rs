@@ -85,9 +85,15 @@ fn data_many_times_the_memtable_is_read_back_and_the_log_stays_short() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path()).unwrap();
     let value = |n: u32| Bytes::from(n.to_le_bytes().repeat(2500));
+    let mut buffered_most = 0;
     for n in 0..3000_u32 {
         put(&db, &format!("k{n}"), value(n), Durability::None);
+        buffered_most = db.status().log.unwrap().buffered.max(buffered_most);
     }
+    assert!(
+        buffered_most < (256 + 16) << 10,
+        "the log's buffer is a sixteenth of the memtables: {buffered_most}"
+    );
     assert!((0..3000).all(|n| get(&db, &format!("k{n}")).unwrap() == value(n)));
     let status = db.status();
     assert!(status.storage.flushes > 0);
