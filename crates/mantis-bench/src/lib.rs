@@ -18,4 +18,5 @@ pub mod reopen;
 
 mod keys;
 mod report;
+mod run;
 mod store;
