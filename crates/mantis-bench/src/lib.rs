@@ -15,6 +15,7 @@ pub mod http;
 pub mod measure;
 pub mod peers;
 pub mod reopen;
+pub mod transactions;
 
 mod keys;
 mod report;

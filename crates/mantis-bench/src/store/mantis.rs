@@ -42,6 +42,11 @@ impl Mantis {
         Ok(Self { store, durability })
     }
 
+    /// The store that commits go to.
+    pub(crate) const fn commits(&self) -> &Transactions {
+        &self.store
+    }
+
     /// Deletes a key, there or not.
     pub(crate) fn delete(&self, key: &Key) -> Result<()> {
         let key = encoded(key)?;
@@ -75,7 +80,8 @@ impl Mantis {
         Ok(())
     }
 
-    fn log(&self) -> Result<&Log> {
+    /// Its log.
+    pub(crate) fn log(&self) -> Result<&Log> {
         self.store.log().context("the store was opened with a log")
     }
 }
@@ -122,7 +128,7 @@ impl Store for Mantis {
 }
 
 /// The key as the key-value model would write it.
-pub(super) fn encoded(key: &Key) -> Result<EncodedKey> {
+pub(crate) fn encoded(key: &Key) -> Result<EncodedKey> {
     Ok(EncodedKey::new(
         DatabaseId::DEFAULT,
         Space::Kv,
