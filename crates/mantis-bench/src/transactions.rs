@@ -24,7 +24,9 @@ use crate::keys::{Values, Zipf};
 use crate::report::{Row, print_row};
 use crate::run::RunOptions;
 use crate::store::Memory;
+pub(crate) use mantis_txns::{How, MantisTxns};
 use plan::{Plan, ROWS, Work};
+pub(crate) use store::{Outcome, Transactional, Txn};
 
 /// What `bench transactions` is asked for.
 #[derive(Clone, Debug, Args)]

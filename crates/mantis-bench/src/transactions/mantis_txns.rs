@@ -12,21 +12,21 @@ use crate::store::{Mantis, Memory, Store, encoded};
 
 /// How reads and writes are made one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
+pub(crate) enum How {
     /// Not at all: newest versions are read, and one batch is written.
     Plain,
     Txn(Isolation),
 }
 
 /// A store, and how it is used.
-pub(super) struct MantisTxns {
+pub(crate) struct MantisTxns {
     mantis: Mantis,
     how: How,
     durability: Durability,
 }
 
 impl MantisTxns {
-    pub(super) fn open(
+    pub(crate) fn open(
         dir: &Path,
         memory: &Memory,
         how: How,
@@ -42,7 +42,7 @@ impl MantisTxns {
     }
 
     /// The store below.
-    pub(super) const fn mantis(&self) -> &Mantis {
+    pub(crate) const fn mantis(&self) -> &Mantis {
         &self.mantis
     }
 }
@@ -90,7 +90,7 @@ impl Transactional for MantisTxns {
     clippy::large_enum_variant,
     reason = "an allocation more would be measured, too"
 )]
-pub(super) enum MantisTxn<'a> {
+pub(crate) enum MantisTxn<'a> {
     Plain {
         store: &'a Commits,
         durability: Durability,

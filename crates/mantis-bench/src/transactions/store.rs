@@ -8,7 +8,7 @@ use crate::keys::{Key, scattered};
 use crate::run::found;
 
 /// A store with transactions.
-pub(super) trait Transactional: Send + Sync {
+pub(crate) trait Transactional: Send + Sync {
     type Txn<'a>: Txn
     where
         Self: 'a;
@@ -26,7 +26,7 @@ pub(super) trait Transactional: Send + Sync {
 }
 
 /// A transaction of one of them. Dropping it rolls it back.
-pub(super) trait Txn {
+pub(crate) trait Txn {
     /// Bytes of the value that it sees, 0 when there is none.
     fn get(&mut self, key: &Key) -> Result<usize>;
 
@@ -37,7 +37,7 @@ pub(super) trait Txn {
 
 /// How a commit ended, where nothing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Committed,
     /// Another one came first; nothing was written.
     Conflict,
