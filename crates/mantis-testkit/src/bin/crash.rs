@@ -13,6 +13,7 @@ use mantis_testkit::rig::report::{Outcome, Report};
 use mantis_testkit::rig::script::Script;
 use mantis_testkit::rig::sweep::Activity;
 use mantis_testkit::rig::target::TargetKind;
+use mantis_testkit::rig::txn_child::{Through, Transacting};
 use mantis_testkit::rig::wire::Line;
 use mantis_testkit::rig::writing::{Part, Writing};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -59,6 +60,15 @@ struct Parts {
     /// Simulated machines, so many seeds
     #[arg(long)]
     sim: Option<u64>,
+    /// Kills amid transactions of several keys
+    #[arg(long)]
+    txn_kill: Option<u64>,
+    /// Histories of so many transactions, at every level, judged
+    #[arg(long)]
+    histories: Option<u64>,
+    /// Interleaved transactions on simulated machines, so many seeds
+    #[arg(long)]
+    interleaved: Option<u64>,
     /// A load of so many steps under a memory cap of 200 MiB (root, control groups)
     #[arg(long, num_args = 0..=1, default_missing_value = "2000")]
     cap: Option<u64>,
@@ -84,6 +94,9 @@ enum Verb {
     /// A reading child
     #[command(hide = true)]
     Reader(ReaderArgs),
+    /// A child that is killed amid transactions
+    #[command(hide = true)]
+    Transactor(TransactorArgs),
     /// A child that uses memory: the control of the memory cap
     #[command(hide = true)]
     Eater(EaterArgs),
@@ -130,6 +143,40 @@ struct ReaderArgs {
 }
 
 #[derive(Debug, Args)]
+struct TransactorArgs {
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long, value_parser = through)]
+    through: Through,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long)]
+    first: u64,
+    #[arg(long)]
+    process: u64,
+}
+
+impl TransactorArgs {
+    fn perform(self) -> std::io::Result<()> {
+        let Self {
+            dir,
+            through,
+            seed,
+            first,
+            process,
+        } = self;
+        let transacting = Transacting {
+            dir,
+            through,
+            seed,
+            first,
+            process,
+        };
+        transacting.perform()
+    }
+}
+
+#[derive(Debug, Args)]
 struct EaterArgs {
     #[arg(long)]
     dir: PathBuf,
@@ -158,6 +205,10 @@ impl FuzzSeedsArgs {
 
 fn target(word: &str) -> Result<TargetKind, String> {
     TargetKind::from_word(word).ok_or_else(|| format!("no target {word}"))
+}
+
+fn through(word: &str) -> Result<Through, String> {
+    Through::from_word(word).ok_or_else(|| format!("no door {word}"))
 }
 
 fn activity(word: &str) -> Result<Activity, String> {
@@ -209,6 +260,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Verb::Reader(ReaderArgs { dir, target, close })) => {
             Reading { dir, target, close }.perform()?;
         }
+        Some(Verb::Transactor(args)) => args.perform()?,
         Some(Verb::Eater(EaterArgs { mb, .. })) => {
             let eaten = std::hint::black_box(vec![1_u8; mb << 20]);
             Line::Done(u64::try_from(eaten.len())?).say()?;
@@ -267,11 +319,23 @@ impl Parts {
             full,
             cap,
             sim,
+            txn_kill,
+            histories,
+            interleaved,
             ..
         } = self;
-        let all = [kill, power, flip, cap, full, sim]
-            .iter()
-            .all(|part| part.is_none())
+        let counted = [
+            kill,
+            power,
+            flip,
+            cap,
+            full,
+            sim,
+            txn_kill,
+            histories,
+            interleaved,
+        ];
+        let all = counted.iter().all(|part| part.is_none())
             && [syscalls, faults].iter().all(|part| part.is_none())
             && [syscalls_of, faults_of].iter().all(|part| part.is_none());
         let wanted = move |part: &Option<u64>, short: u64| part.or_else(|| all.then_some(short));
@@ -292,6 +356,12 @@ impl Parts {
         runs.extend((0..full).map(|_| Box::new(move || campaign.full()) as _));
         runs.extend(wanted(cap, 2000).map(|n| Box::new(move || campaign.cap(n)) as _));
         runs.extend(wanted(sim, 60).map(|n| Box::new(move || Ok(campaign.sim(n))) as _));
+        runs.extend(wanted(txn_kill, 100).map(|n| Box::new(move || campaign.txn_kill(n)) as _));
+        runs.extend(
+            wanted(histories, 60_000).map(|n| Box::new(move || campaign.histories(n)) as _),
+        );
+        let interleaved = wanted(interleaved, 60);
+        runs.extend(interleaved.map(|n| Box::new(move || Ok(campaign.interleaved(n))) as _));
         runs.into_iter().map(|run| run())
     }
 }

@@ -8,6 +8,9 @@ use super::flip::FlipTally;
 use super::kill::KILLS;
 use super::power::PowerTally;
 use super::specimen::Tally;
+use super::txn_kill::TXN_KILLS;
+use crate::history::run::Outcome;
+use crate::history::sweep::Controls;
 
 /// Which controls did not as they must.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +38,68 @@ impl Calibration {
                 "each kill of the one that splits batches leaves half of one",
                 half_batch,
             )
+    }
+
+    /// Of kills amid transactions. Both broken doors have done their worst before each kill.
+    #[must_use]
+    pub fn of_txn_kill(split: &Tally, forget: &Tally) -> Self {
+        let each = |tally: &Tally| {
+            let kills = tally.counted(TXN_KILLS);
+            kills > 0 && tally.findings_count >= kills
+        };
+        Self::default()
+            .must(
+                each(split),
+                "each kill of the one that writes in two parts leaves half of a transaction",
+                split,
+            )
+            .must(
+                each(forget) && forget.lost > 0,
+                "each kill of the one that forgets loses something",
+                forget,
+            )
+    }
+
+    /// Of histories.
+    #[must_use]
+    pub fn of_histories(controls: &Controls) -> Self {
+        let Controls {
+            simple,
+            blind,
+            undetected: [snapshot, serializable],
+        } = controls;
+        let must = |calibration: Self, holds: bool, what: &str, outcome: &Outcome| {
+            calibration.must_with(holds, what, &outcome.to_string())
+        };
+        let met = must(
+            Self::default(),
+            simple.is_right() && simple.seen.committed > 0,
+            "the history of the simple store is valid",
+            simple,
+        );
+        let rejected = [
+            (blind, "that of blind clients is rejected"),
+            (
+                snapshot,
+                "that without conflict detection is rejected at snapshot",
+            ),
+            (serializable, "and at serializable"),
+        ];
+        rejected.into_iter().fold(met, |met, (outcome, what)| {
+            must(met, !outcome.is_right(), what, outcome)
+        })
+    }
+
+    /// Of interleaved transactions: stores without conflict detection and lying disks that were
+    /// caught, and traces that were repeated, each of how many.
+    #[must_use]
+    pub fn of_interleaved(blind: (u64, u64), lies: (u64, u64), repeated: (u64, u64)) -> Self {
+        let of = |(some, all): (u64, u64)| format!("{some} of {all}");
+        Self::of_sim(lies, repeated).must_with(
+            blind.0 > 0 && blind.0 == blind.1,
+            "each store without conflict detection is caught",
+            &of(blind),
+        )
     }
 
     /// Of power cuts. The kernel may write out what nobody synced, so not each cut must show it.

@@ -11,6 +11,7 @@ use super::child::Binary;
 use super::control::ControlKind;
 use super::flip::{Aim, FlipSweep};
 use super::full::DiskFull;
+use super::interleave;
 use super::kill::KillLoop;
 use super::mount::{LoopExt4, SizedTmpfs};
 use super::power::PowerCuts;
@@ -21,6 +22,12 @@ use super::sim;
 use super::specimen::Tally;
 use super::sweep::{Activity, Fault, Reach, Sweep};
 use super::target::{StoreSize, TargetKind};
+use super::txn_child::Through;
+use super::txn_kill::TxnKills;
+use crate::door::half::Fault as DoorFault;
+use crate::door::store::StoreKind;
+use crate::history::run::Outcome;
+use crate::history::sweep::Sweep as Histories;
 
 /// Runs parts with the same binary, seed and directory.
 #[derive(Clone, Debug)]
@@ -96,6 +103,115 @@ impl Campaign {
             .control("that syncs", &fsync)
             .control("that acknowledges first", &ack_first)
             .control("that splits batches", &half))
+    }
+
+    /// Kills amid transactions of several keys.
+    ///
+    /// # Errors
+    /// When a child cannot be run.
+    pub fn txn_kill(&self, kills: u64) -> Result<Report> {
+        let run = |through, kills| {
+            let (binary, seed) = (self.binary.clone(), self.seed);
+            let rig = TxnKills {
+                binary,
+                kills,
+                seed,
+                through,
+            };
+            rig.run(&self.fresh("txn-kill")?)
+        };
+        let split = run(Through::Broken(DoorFault::Split), BROKEN_KILLS)?;
+        let forget = run(Through::Broken(DoorFault::Forget), BROKEN_KILLS)?;
+        let store = run(Through::Store, kills)?;
+        let calibrated = Calibration::of_txn_kill(&split, &forget);
+        Ok(Report::new("txn-kill", &calibrated, store.is_right())
+            .store("store", &store)
+            .control("that writes transactions in two parts", &split)
+            .control("that forgets transactions", &forget))
+    }
+
+    /// Histories of so many transactions, over every kind of store at every level.
+    ///
+    /// # Errors
+    /// When a store does not open.
+    pub fn histories(&self, transactions: u64) -> Result<Report> {
+        let histories = Histories {
+            seed: self.seed,
+            transactions,
+        };
+        let controls = histories.controls()?;
+        let mut tallies = StoreKind::ALL.map(|kind| (kind, Tally::default()));
+        let dir = self.fresh("histories")?;
+        histories.perform(&dir, |kind, level, outcome| {
+            for (_, tally) in tallies.iter_mut().filter(|(own, _)| *own == kind) {
+                let level = level.map_or("all levels", |level| level.as_str());
+                outcome.add_to(tally, &format!("seed {}, {level}", self.seed));
+            }
+        })?;
+        let right = tallies.iter().all(|(_, tally)| tally.is_right());
+        let report = Report::new("histories", &Calibration::of_histories(&controls), right);
+        let report = tallies.iter().fold(report, |report, (kind, tally)| {
+            report.store(&format!("store, {}", kind.word()), tally)
+        });
+        let rejected = |outcome: &Outcome| u64::from(!outcome.is_right());
+        let [snapshot, serializable] = &controls.undetected;
+        Ok(report.figures(
+            "control, histories",
+            [
+                ("of blind clients, rejected", rejected(&controls.blind)),
+                ("undetected at snapshot, rejected", rejected(snapshot)),
+                (
+                    "undetected at serializable, rejected",
+                    rejected(serializable),
+                ),
+                ("of the simple store, rejected", rejected(&controls.simple)),
+            ],
+        ))
+    }
+
+    /// Interleaved transactions on simulated machines, one for each seed.
+    #[must_use]
+    pub fn interleaved(&self, seeds: u64) -> Report {
+        let store = interleave::sweep(self.seed, seeds);
+        let blind = interleave::blindness_caught(self.seed, CONTROL_SEEDS);
+        let lies = interleave::lies_caught(self.seed, CONTROL_SEEDS);
+        let repeated = interleave::traces_repeated(self.seed, CONTROL_TRACES);
+        let calibrated = Calibration::of_interleaved(
+            (blind, CONTROL_SEEDS),
+            (lies, CONTROL_SEEDS),
+            (repeated, CONTROL_TRACES),
+        );
+        let total = &store.total;
+        let figures = [
+            ("seeds", store.seeds),
+            (
+                "wrong",
+                u64::try_from(store.findings.len()).unwrap_or(u64::MAX),
+            ),
+            ("begun", total.begun),
+            ("committed", total.committed),
+            ("conflicts", total.conflicts),
+            ("refused for nothing", total.cautious),
+            ("locked", total.locked),
+            ("commits outside", total.outside),
+            ("crashes", total.crashes),
+            ("kills", total.kills),
+            ("closes", total.closes),
+            ("failures", total.failures),
+            ("torn away", total.torn_away),
+        ];
+        Report::new("interleaved", &calibrated, store.findings.is_empty())
+            .figures("store", figures)
+            .finding(&store.findings)
+            .figures(
+                "control, interleaved",
+                [
+                    ("seeds", CONTROL_SEEDS),
+                    ("no conflict detection, caught", blind),
+                    ("lying disk, caught", lies),
+                    ("the same seed twice, same trace", repeated),
+                ],
+            )
     }
 
     /// Power cuts.

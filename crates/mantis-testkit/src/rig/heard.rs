@@ -89,7 +89,9 @@ impl Heard {
             Line::Fatal { at, code, text } => self.fatal = Some((at, code, text)),
             Line::Note(text) => self.notes.push(text),
             Line::Done(_) => self.done = true,
-            Line::Pair { .. } => self.violations.push("a writer said a pair".to_owned()),
+            Line::Pair { .. } | Line::Event(_) => {
+                self.violations.push("no writer says that".to_owned());
+            }
         }
     }
 

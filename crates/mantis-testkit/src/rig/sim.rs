@@ -86,7 +86,7 @@ pub fn traces_repeated(first: u64, seeds: u64) -> u64 {
     u64::try_from(all.filter(|&seed| repeats(seed)).count()).unwrap_or(u64::MAX)
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> String {
+pub(super) fn words_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without words").to_owned()

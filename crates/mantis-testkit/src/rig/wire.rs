@@ -65,6 +65,8 @@ pub enum Line {
         /// Of the value.
         digest: Digest,
     },
+    /// A transaction of a history begins or has ended, as a line of JSON.
+    Event(String),
     /// The child saw something that must not be.
     Violation(String),
     /// The child cannot go on: where, and the error.
@@ -150,6 +152,7 @@ impl fmt::Display for Line {
                 key.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
                 write!(f, " {seq} {} {:016x}", digest.len, digest.hash)
             }
+            Self::Event(json) => write!(f, "H {json}"),
             Self::Violation(text) => write!(f, "V {}", text.replace('\n', " ")),
             Self::Fatal { at, code, text } => {
                 write!(f, "F {at} {code} {}", text.replace('\n', " "))
@@ -201,6 +204,7 @@ impl Line {
                     hash: u64::from_str_radix(word()?, 16).ok()?,
                 },
             },
+            "H" => Self::Event(rest.to_owned()),
             "V" => Self::Violation(rest.to_owned()),
             "F" => Self::Fatal {
                 at: word()?.to_owned(),
@@ -294,6 +298,7 @@ mod tests {
                 seq: 5,
                 digest: Digest { len: 0, hash: 0 },
             },
+            Line::Event(text()),
             Line::Violation(text()),
             Line::Fatal {
                 at: "open".to_owned(),

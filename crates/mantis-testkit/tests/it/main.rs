@@ -31,3 +31,15 @@ mod sim;
 
 #[cfg(test)]
 mod faults;
+
+#[cfg(test)]
+mod history;
+
+#[cfg(test)]
+mod anomaly;
+
+#[cfg(test)]
+mod interleave;
+
+#[cfg(test)]
+mod txn_kill;

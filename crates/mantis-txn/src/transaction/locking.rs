@@ -137,7 +137,7 @@ impl Transaction {
     }
 
     /// After a lock was taken: whoever held it before may have committed since the snapshot.
-    fn see_the_newest(&mut self, key: &[u8]) -> Result<(), TxnError> {
+    pub(super) fn see_the_newest(&mut self, key: &[u8]) -> Result<(), TxnError> {
         let index = &self.pipeline().tracking.index;
         let newest = index.newest(index.hash(key));
         let Some(newest) = newest.filter(|seq| *seq > self.snapshot_seq()) else {

@@ -77,6 +77,8 @@ impl Transaction {
         let merges = merges.clone();
         if self.isolation() == Isolation::ReadCommitted {
             self.lock(key)?;
+            // Nothing is checked at the commit: what came since the snapshot would be lost.
+            self.see_the_newest(key)?;
         }
         let stored = self.read(key)?;
         let record = apply_all(&merges, stored, self.now_ms)?;

@@ -172,3 +172,17 @@ fn an_addition_that_is_read_afterwards_conflicts_like_any_other_write() {
     assert!(matches!(txn.commit(), Err(TxnError::Conflict { .. })));
     assert_eq!(read(&store, 0), Some(1));
 }
+
+/// What is read of an addition becomes a version like any other, and nobody checks it at the commit:
+/// so it must rest on the newest one, which came after the statement's snapshot.
+#[test]
+fn an_addition_read_under_read_committed_rests_on_the_newest_version() {
+    let store = open(&Env::real(), None).unwrap();
+    let mut txn = store.begin(Begin::at(Isolation::ReadCommitted)).unwrap();
+    txn.statement().unwrap();
+    txn.merge(&key(0), Arc::new(Plus(1))).unwrap();
+    commit(&store, &[(0, 10)], Durability::None).unwrap();
+    assert_eq!(get(&mut txn, 0).unwrap(), 11);
+    txn.commit().unwrap();
+    assert_eq!(read(&store, 0), Some(11));
+}

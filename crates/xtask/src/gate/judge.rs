@@ -17,6 +17,9 @@ const LIVE_PERCENT_MIN: u64 = 30;
 /// Flips of such bytes that must be detected, in percent: fewer would mean that "live" is a word only.
 const DETECTED_PERCENT_MIN: u64 = 50;
 
+/// Transactions of histories that must commit, in percent: fewer would say little about reads.
+const COMMITTED_PERCENT_MIN: u64 = 25;
+
 /// The beginning of the subjects that are tested, in contrast to controls.
 const STORE: &str = "store";
 
@@ -211,6 +214,83 @@ pub(super) fn sim(record: &Record) -> Verdict {
         .must(
             count("crashes") > 0 && count("sync failures") > 0 && count("torn away") > 0,
             "crashes, failed syncs and commits that were torn away",
+        )
+}
+
+/// Histories of transactions.
+pub(super) fn histories(record: &Record) -> Verdict {
+    let count = |figure| of_store(record, figure);
+    let rejected = |figure| sum(record, "control, histories", figure);
+    let headline = format!(
+        "{} transactions, {} committed, refused for conflicts {}, for deadlocks {}; promised {}, \
+         lost {}, findings {}; without conflict detection {} histories were rejected",
+        count("transactions"),
+        count("acks"),
+        count("refused serialization_failure"),
+        count("refused deadlock"),
+        count("promised"),
+        count("lost"),
+        count("findings"),
+        rejected("undetected at snapshot, rejected")
+            + rejected("undetected at serializable, rejected"),
+    );
+    nothing_wrong(record, Verdict::new(headline))
+        .must(count("transactions") >= record.size, "all transactions")
+        .must(
+            percent(count("acks"), count("transactions")) >= COMMITTED_PERCENT_MIN,
+            "a quarter of the transactions committed",
+        )
+        .must(
+            count("refused serialization_failure") > 0 && count("refused deadlock") > 0,
+            "conflicts and deadlocks",
+        )
+}
+
+/// Kills amid transactions.
+pub(super) fn txn_kill(record: &Record) -> Verdict {
+    let count = |figure| of_store(record, figure);
+    let kills = count("kills amid transactions");
+    let cut_off = count("transactions of several keys cut off");
+    let whole = count("of these there");
+    let headline = format!(
+        "{kills} kills, {cut_off} transactions of several keys cut off, {whole} of them there as a \
+         whole, the others absent; promised {}, lost {}",
+        count("promised"),
+        count("lost"),
+    );
+    nothing_wrong(record, Verdict::new(headline))
+        .must(kills >= record.size, "every kill after enough commits")
+        .must(
+            cut_off >= kills && whole > 0 && whole < cut_off,
+            "transactions cut off at each kill, some there and some absent",
+        )
+}
+
+/// Interleaved transactions on a machine made of software.
+pub(super) fn interleaved(record: &Record) -> Verdict {
+    let count = |figure| of_store(record, figure);
+    let headline = format!(
+        "{} seeds, {} transactions, {} committed, {} conflicts, {} kept out by row locks, {} power \
+         cuts, {} kills; wrong {}",
+        count("seeds"),
+        count("begun"),
+        count("committed"),
+        count("conflicts"),
+        count("locked"),
+        count("crashes"),
+        count("kills"),
+        count("wrong"),
+    );
+    Verdict::new(headline)
+        .must(count("seeds") >= record.size, "all seeds")
+        .must(count("wrong") == 0, "nothing wrong")
+        .must(
+            count("conflicts") > 0 && count("locked") > 0,
+            "conflicts and locked rows",
+        )
+        .must(
+            count("crashes") > 0 && count("failures") > 0 && count("torn away") > 0,
+            "crashes, failing disks and commits that were torn away",
         )
 }
 

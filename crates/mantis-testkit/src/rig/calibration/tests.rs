@@ -116,3 +116,56 @@ fn the_other_parts_are_calibrated_by_each_of_their_controls() {
     assert!(!Calibration::of_sim((0, 0), (3, 3)).is_met());
     assert!(!Calibration::of_sim((20, 20), (0, 0)).is_met());
 }
+
+#[test]
+fn kills_amid_transactions_need_both_broken_doors_caught_by_each_kill() {
+    let broken = |kills: u64, findings: u64, lost: u64| {
+        let mut tally = found(0, findings, lost);
+        tally.count(TXN_KILLS, kills);
+        tally
+    };
+    let met = |split: &Tally, forget: &Tally| Calibration::of_txn_kill(split, forget).is_met();
+    assert!(met(&broken(4, 4, 0), &broken(4, 4, 9)));
+    assert!(!met(&broken(4, 3, 0), &broken(4, 4, 9)));
+    assert!(!met(&broken(4, 4, 0), &broken(4, 4, 0)));
+    assert!(!met(&broken(0, 4, 0), &broken(4, 4, 9)));
+    assert!(!met(&broken(4, 4, 0), &broken(4, 3, 9)));
+}
+
+#[test]
+fn histories_need_each_control_rejected_and_the_simple_store_accepted() {
+    let wrong = || Outcome {
+        findings: vec!["G0".to_owned()],
+        ..Outcome::default()
+    };
+    let mut simple = Outcome::default();
+    simple.seen.committed = 9;
+    let good = || Controls {
+        simple: simple.clone(),
+        blind: wrong(),
+        undetected: [wrong(), wrong()],
+    };
+    assert!(Calibration::of_histories(&good()).is_met());
+    let spoilers: [fn(&mut Controls); 5] = [
+        |controls| controls.simple.findings.push("G0".to_owned()),
+        |controls| controls.simple.seen.committed = 0,
+        |controls| controls.blind.findings.clear(),
+        |controls| controls.undetected[0].findings.clear(),
+        |controls| controls.undetected[1].findings.clear(),
+    ];
+    for spoil in spoilers {
+        let mut controls = good();
+        spoil(&mut controls);
+        assert_eq!(Calibration::of_histories(&controls).unmet.len(), 1);
+    }
+}
+
+#[test]
+fn interleaved_transactions_need_each_control() {
+    let met = |blind, lies, repeated| Calibration::of_interleaved(blind, lies, repeated).is_met();
+    assert!(met((9, 9), (5, 9), (3, 3)));
+    assert!(!met((8, 9), (5, 9), (3, 3)));
+    assert!(!met((9, 9), (4, 9), (3, 3)));
+    assert!(!met((9, 9), (5, 9), (2, 3)));
+    assert!(!met((0, 0), (5, 9), (3, 3)));
+}

@@ -109,6 +109,69 @@ fn seeds_need_something_that_happened() {
 }
 
 #[test]
+fn histories_need_transactions_that_commit_and_that_conflict() {
+    let figures = [
+        ("transactions", 100),
+        ("acks", 25),
+        ("refused serialization_failure", 3),
+        ("refused deadlock", 1),
+    ];
+    let good = record(100, "store, memory", &figures);
+    let bad = [
+        ("transactions", 99),
+        ("acks", 24),
+        ("refused serialization_failure", 0),
+        ("refused deadlock", 0),
+        ("lost", 1),
+        ("findings", 1),
+    ];
+    check(histories, &good, &bad);
+}
+
+#[test]
+fn kills_amid_transactions_need_some_that_were_cut_off() {
+    let figures = [
+        ("kills amid transactions", 10),
+        ("transactions of several keys cut off", 12),
+        ("of these there", 3),
+    ];
+    let good = record(10, "store", &figures);
+    let bad = [
+        ("kills amid transactions", 9),
+        ("transactions of several keys cut off", 9),
+        ("of these there", 0),
+        ("of these there", 12),
+        ("lost", 1),
+        ("unopened", 1),
+        ("findings", 1),
+    ];
+    check(txn_kill, &good, &bad);
+}
+
+#[test]
+fn interleaved_transactions_need_conflicts_and_crashes() {
+    let figures = [
+        ("seeds", 10),
+        ("conflicts", 9),
+        ("locked", 9),
+        ("crashes", 9),
+        ("failures", 2),
+        ("torn away", 1),
+    ];
+    let good = record(10, "store", &figures);
+    let bad = [
+        ("seeds", 9),
+        ("wrong", 1),
+        ("conflicts", 0),
+        ("locked", 0),
+        ("crashes", 0),
+        ("failures", 0),
+        ("torn away", 0),
+    ];
+    check(interleaved, &good, &bad);
+}
+
+#[test]
 fn tests_need_to_pass() {
     let good = record(1, "tests", &[("passed", 7)]);
     check(tests, &good, &[("failed", 1), ("passed", 0)]);
