@@ -15,7 +15,9 @@ pub mod http;
 pub mod measure;
 pub mod peers;
 pub mod reopen;
+pub mod transactions;
 
 mod keys;
 mod report;
+mod run;
 mod store;

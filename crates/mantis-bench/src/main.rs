@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use mantis_bench::{check, churn, floors, peers, reopen};
+use mantis_bench::{check, churn, floors, peers, reopen, transactions};
 
 /// The same allocator for every store that is measured.
 #[cfg(not(feature = "system_allocator"))]
@@ -25,6 +25,8 @@ struct Cli {
 enum Command {
     /// The storage engine beside a bare skiplist, fjall and RocksDB
     Peers(peers::Options),
+    /// Transactions beside plain puts, and beside those of fjall and RocksDB
+    Transactions(transactions::Options),
     /// A store that is written, read and emptied for minutes: throughput and memory by the minute
     Churn(churn::Options),
     /// Opening after a kill, beside reading the log and inserting it again
@@ -47,6 +49,7 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Peers(options) => peers::run(&options),
+        Command::Transactions(options) => transactions::run(&options),
         Command::Churn(options) => churn::run(&options),
         Command::Reopen(options) => reopen::run(&options),
         Command::ReopenChild(options) => reopen::run_child(&options),

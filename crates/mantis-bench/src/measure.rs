@@ -53,6 +53,19 @@ pub struct Figure {
     /// Memory and disk, where that was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
+    /// What commits met with, where that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commits: Option<Commits>,
+}
+
+/// What the commits of a round met with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Commits {
+    /// Transactions that were refused because another one came first, and were run again. They are
+    /// no operations, but their time counts.
+    pub conflicts: u64,
+    /// Commits that one sync of the log made durable, on average; `None` where nothing was synced.
+    pub per_sync: Option<f64>,
 }
 
 /// What a store took of memory and disk.
@@ -195,7 +208,7 @@ impl Done {
             per_second: operations / wall.as_secs_f64(),
             cpu_us: cpu.as_secs_f64() * 1e6 / operations.max(1.0),
             latency: Latency::of(self.took_ns),
-            storage: None,
+            ..Figure::default()
         }
     }
 }
@@ -233,6 +246,16 @@ pub fn now() -> Instant {
 )]
 pub fn pause(span: Duration) {
     std::thread::sleep(span);
+}
+
+/// Waits until what the last measurement left behind is done; says so when that takes too long.
+pub(crate) fn rest() {
+    const LONGEST: Duration = Duration::from_secs(20);
+    if !settle(LONGEST) {
+        println!(
+            "  (background work did not end within {LONGEST:?}: the next figure contains some)"
+        );
+    }
 }
 
 /// The middle one of the figures; of an even number, the upper of the two in the middle.

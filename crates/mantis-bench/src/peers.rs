@@ -7,19 +7,18 @@ mod puts;
 mod reads;
 mod rows;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use tempfile::TempDir;
 
 pub use large::{ChildOptions, run_child};
 
 use crate::keys::Values;
-use crate::measure::{Exclusive, Machine, load_average, settle};
-use crate::report::{Report, Row, print_row};
+use crate::measure::rest;
+use crate::report::{Row, print_row};
+use crate::run::RunOptions;
 use crate::store::{Contender, Memory, Store};
 use plan::Plan;
 use rows::ROWS;
@@ -27,36 +26,11 @@ use rows::ROWS;
 /// What `bench peers` is asked for.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Only rows whose name begins with one of these, separated by commas; see --list
-    #[arg(long, value_delimiter = ',', value_name = "WORD")]
-    only: Vec<String>,
-    /// Only stores whose name begins with one of these, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "WORD")]
-    stores: Vec<String>,
-    /// Prints the names of the rows
-    #[arg(long)]
-    list: bool,
-    /// Keys in the store
-    #[arg(long, default_value_t = 1_000_000)]
-    keys: u64,
-    /// Rounds; medians are shown
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Bytes of a value
-    #[arg(long, default_value_t = 128)]
-    value: usize,
+    #[command(flatten)]
+    run: RunOptions,
     /// MiB of keys and values of the rows with more data than memory; an eighth of it is memory
     #[arg(long, default_value_t = 512)]
     data_mib: u64,
-    /// Seconds of each round of a durable row
-    #[arg(long, default_value_t = 1.0)]
-    seconds: f64,
-    /// Where stores are made: on the disk that is to be measured
-    #[arg(long, default_value = "target", value_name = "DIR")]
-    at: PathBuf,
-    /// Writes everything to this file, too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
 }
 
 /// Measures what was asked for and prints it.
@@ -64,56 +38,33 @@ pub struct Options {
 /// # Errors
 /// When no row has such a name, or a store fails.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    if options.list {
+    if options.run.list {
         for plan in ROWS {
             println!("{:20} {}", plan.id, plan.title);
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let plans: Vec<_> = ROWS.iter().filter(|plan| options.wants(plan)).collect();
+    let wanted = ROWS.iter().filter(|plan| options.run.wants(plan.id));
+    let plans: Vec<_> = wanted.collect();
     if plans.is_empty() {
         bail!("no row begins so: `--list` shows their names");
     }
-    let _exclusive = Exclusive::wait()?;
-    let machine = Machine::here();
-    println!("{machine}");
     let bench = Bench::new(options)?;
-    for (name, value) in bench.settings() {
-        println!("{name}: {value}");
-    }
-    let mut rows = Vec::new();
-    for group in plans.chunk_by(|one, other| one.work.shares_stores_with(&other.work)) {
-        for row in bench.measure(group)? {
-            print_row(&row, "fjall");
-            rows.push(row);
+    options.run.report(&bench.memory, |rows| {
+        for group in plans.chunk_by(|one, other| one.work.shares_stores_with(&other.work)) {
+            for row in bench.measure(group)? {
+                print_row(&row, "fjall");
+                rows.push(row);
+            }
         }
-    }
-    let report = Report {
-        machine,
-        load_average_after: load_average().unwrap_or(f64::NAN),
-        settings: bench.settings(),
-        rows,
-    };
-    report.print_summary();
-    if let Some(path) = &options.json {
-        report.write(path)?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-impl Options {
-    fn wants(&self, plan: &Plan) -> bool {
-        self.only.is_empty()
-            || self
-                .only
-                .iter()
-                .any(|word| plan.id.starts_with(word.as_str()))
-    }
+        Ok(())
+    })
 }
 
 /// One run: what all rows need.
 struct Bench<'a> {
-    options: &'a Options,
+    options: &'a RunOptions,
+    data_mib: u64,
     memory: Memory,
     values: Values,
     place: TempDir,
@@ -121,44 +72,19 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(options: &'a Options) -> Result<Self> {
-        let at = &options.at;
-        std::fs::create_dir_all(at).with_context(|| format!("cannot make {}", at.display()))?;
-        let place = tempfile::Builder::new()
-            .prefix("mantis-bench-")
-            .tempdir_in(at)?;
         Ok(Self {
-            options,
+            options: &options.run,
+            data_mib: options.data_mib,
             memory: Memory::from_parts(256 << 20, 512 << 20),
-            values: Values::new(options.value),
-            place,
+            values: Values::new(options.run.value),
+            place: options.run.place()?,
         })
-    }
-
-    fn settings(&self) -> Vec<(String, String)> {
-        let options = self.options;
-        let line = |name: &str, value: String| (name.to_owned(), value);
-        vec![
-            line("keys", options.keys.to_string()),
-            line(
-                "value",
-                format!("{} bytes, half of them random", options.value),
-            ),
-            line(
-                "rounds",
-                format!("{}, interleaved, medians", options.rounds),
-            ),
-            line("memory", self.memory.to_string()),
-            line("allocator", allocator().to_owned()),
-        ]
     }
 
     /// The stores of a row that are there and wanted.
     fn measured<'p>(&'p self, plan: &'p Plan) -> impl Iterator<Item = Contender> + 'p {
-        let words = &self.options.stores;
-        plan.present().filter(move |contender| {
-            let name = contender.to_string();
-            words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str()))
-        })
+        plan.present()
+            .filter(|contender| self.options.wants_store(&contender.to_string()))
     }
 
     /// The same, each with every number of threads.
@@ -244,28 +170,4 @@ struct Held {
     contender: Contender,
     store: Box<dyn Store>,
     _dir: TempDir,
-}
-
-/// Waits until what the last measurement left behind is done.
-fn rest() {
-    const LONGEST: Duration = Duration::from_secs(20);
-    if !settle(LONGEST) {
-        println!(
-            "  (background work did not end within {LONGEST:?}: the next figure contains some)"
-        );
-    }
-}
-
-/// A key that was put must be there: else something else is measured than is said.
-fn found(count: usize) -> Result<()> {
-    ensure!(count > 0, "a key that was put is not found");
-    Ok(())
-}
-
-const fn allocator() -> &'static str {
-    if cfg!(feature = "rocksdb") {
-        "mimalloc for all stores, RocksDB's C++ included"
-    } else {
-        "mimalloc for all stores"
-    }
 }

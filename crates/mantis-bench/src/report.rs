@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::measure::{Figure, Latency, Machine, Storage, median};
+use crate::measure::{Commits, Figure, Latency, Machine, Storage, median};
 
 /// What a goal compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +144,16 @@ impl Cell {
             max: latencies.map(|latency| latency.max).fold(0.0, f64::max),
         })
     }
+
+    /// Conflicts of all rounds; of commits for each sync the median.
+    pub(crate) fn commits(&self) -> Option<Commits> {
+        let commits = || self.rounds.iter().filter_map(|figure| figure.commits);
+        commits().next()?;
+        Some(Commits {
+            conflicts: commits().map(|commits| commits.conflicts).sum(),
+            per_sync: median(commits().filter_map(|commits| commits.per_sync)),
+        })
+    }
 }
 
 /// One kind of work on several stores.
@@ -259,7 +269,7 @@ impl Report {
         if verdicts.is_empty() {
             return;
         }
-        println!("\n{:22} {:44} {:>7} {:>6}", "row", "goal", "ratio", "%");
+        println!("\n{:22} {:56} {:>7} {:>6}", "row", "goal", "ratio", "%");
         for verdict in &verdicts {
             println!("{}", verdict_line(verdict));
         }
@@ -291,10 +301,10 @@ fn verdict_line(verdict: &Verdict) -> String {
         percent,
     } = verdict;
     let (Some(ratio), Some(met), Some(percent)) = (ratio, met, percent) else {
-        return format!("{row:22} {goal:44} {:>7} {:>6} not measured", "-", "-");
+        return format!("{row:22} {goal:56} {:>7} {:>6} not measured", "-", "-");
     };
     let word = if *met { "met" } else { "MISSED" };
-    format!("{row:22} {goal:44} {ratio:>7.2} {percent:>6.0} {word}")
+    format!("{row:22} {goal:56} {ratio:>7.2} {percent:>6.0} {word}")
 }
 
 /// Prints a row: one line for each store, with its ratio to `base` where there is one.
@@ -304,13 +314,13 @@ pub(crate) fn print_row(row: &Row, base: &str) {
     println!("\n{}  [{}]", row.title, row.id);
     let head = ["thousand/s", "us CPU", "ratio"];
     println!(
-        "  {:18} {:>11} {:>9} {:>8}  rounds",
+        "  {:24} {:>11} {:>9} {:>8}  rounds",
         "", head[0], head[1], head[2]
     );
     for cell in &row.cells {
         let (Some(rate), Some(cpu_us)) = (cell.rate(), cell.cpu_us()) else {
             let why = cell.missing.as_deref().unwrap_or("not measured");
-            println!("  {:18} {why}", cell.store);
+            println!("  {:24} {why}", cell.store);
             continue;
         };
         let ratio = base_rate.map(|base| format!("{:.2}", rate / base));
@@ -323,8 +333,9 @@ pub(crate) fn print_row(row: &Row, base: &str) {
         let latency = cell.latency().map_or(String::new(), |l| latency_text(&l));
         let storage = cell.rounds.iter().find_map(|figure| figure.storage);
         let storage = storage.map_or(String::new(), |storage| storage_text(&storage));
+        let commits = cell.commits().map_or(String::new(), |c| commits_text(&c));
         println!(
-            "  {:18} {:>11.1} {cpu_us:>9.2} {ratio:>8}  {}{latency}{storage}",
+            "  {:24} {:>11.1} {cpu_us:>9.2} {ratio:>8}  {}{latency}{storage}{commits}",
             cell.store,
             rate / 1e3,
             rounds.join(" ")
@@ -363,6 +374,15 @@ fn storage_text(storage: &Storage) -> String {
         mib(*resident_before_bytes),
         mib(*budget_bytes)
     )
+}
+
+fn commits_text(commits: &Commits) -> String {
+    let Commits {
+        conflicts,
+        per_sync,
+    } = commits;
+    let per_sync = per_sync.map_or(String::new(), |n| format!(", {n:.1} commits a sync"));
+    format!("  {conflicts} conflicts{per_sync}")
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ use mantis_types::Durability;
 
 use crate::keys::Key;
 
-pub(crate) use mantis::Mantis;
+pub(crate) use mantis::{Mantis, encoded};
+#[cfg(feature = "rocksdb")]
+pub(crate) use rocks::options as rocks_options;
 
 /// What is measured. One put is one commit, of the class that the store was opened with.
 pub(crate) trait Store: Send + Sync {

@@ -6,13 +6,15 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 use mantis_env::Env;
 use mantis_log::{Log, LogOptions, Prepared as Body};
-use mantis_types::{Durability, Seq};
+use mantis_types::{Durability, Isolation, Seq};
 use mantisdb::{LockFreeStorage, StorageOptions};
 use tempfile::TempDir;
 
 use super::count::turn;
 use crate::keys::{Dice, Values, scattered};
+use crate::run::found;
 use crate::store::{Contender, Memory, Store};
+use crate::transactions::{How, MantisTxns, Outcome, Transactional, Txn};
 
 /// Turns of one operation of the fixed workload: so many that the call around them is nothing.
 pub(super) const FIXED_TURNS: u64 = 1000;
@@ -35,6 +37,9 @@ pub(super) enum Workload {
     CommitNone,
     CommitInterval,
     CommitSync,
+    TxnPutSnapshot,
+    TxnPutSerializable,
+    TxnMixed,
     KvPut,
     KvGet,
     KvPutDelete,
@@ -48,7 +53,7 @@ pub(super) struct Prepared {
 
 impl Workload {
     /// Those that the baseline knows.
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::LogAppend,
         Self::LogWrite,
         Self::EnginePut,
@@ -58,6 +63,9 @@ impl Workload {
         Self::CommitNone,
         Self::CommitInterval,
         Self::CommitSync,
+        Self::TxnPutSnapshot,
+        Self::TxnPutSerializable,
+        Self::TxnMixed,
         Self::KvPut,
         Self::KvGet,
         Self::KvPutDelete,
@@ -76,6 +84,9 @@ impl Workload {
             Self::CommitNone => Box::new(puts(&dir, Contender::NONE)?),
             Self::CommitInterval => Box::new(puts(&dir, Contender::INTERVAL)?),
             Self::CommitSync => Box::new(puts(&dir, Contender::SYNC)?),
+            Self::TxnPutSnapshot => Box::new(txn_puts(&dir, Isolation::Snapshot)?),
+            Self::TxnPutSerializable => Box::new(txn_puts(&dir, Isolation::Serializable)?),
+            Self::TxnMixed => Box::new(txn_mixed(&dir)?),
             Self::EngineGetMemtable => Box::new(gets(&dir, false)?),
             Self::EngineGetTables => Box::new(gets(&dir, true)?),
             Self::EngineScan => Box::new(scans(&dir)?),
@@ -112,6 +123,9 @@ impl Workload {
             Self::CommitNone => "commit none",
             Self::CommitInterval => "commit interval",
             Self::CommitSync => "commit sync",
+            Self::TxnPutSnapshot => "txn put snapshot",
+            Self::TxnPutSerializable => "txn put serializable",
+            Self::TxnMixed => "txn 2 gets 2 puts",
             Self::KvPut => "kv put",
             Self::KvGet => "kv get",
             Self::KvPutDelete => "kv put and delete",
@@ -170,6 +184,45 @@ fn scans(dir: &TempDir) -> Result<impl FnMut(u64) -> Result<()> + use<>> {
     Ok(move |_| found(store.scan(&scattered(dice.below(KEYS)), 100)?))
 }
 
+fn txn_puts(dir: &TempDir, isolation: Isolation) -> Result<impl FnMut(u64) -> Result<()> + use<>> {
+    let (store, values) = (transactional(dir, isolation)?, Values::new(VALUE));
+    Ok(move |number| {
+        let mut txn = store.begin()?;
+        txn.put(&scattered(KEYS + number), values.of(number))?;
+        committed(txn.commit()?)
+    })
+}
+
+fn txn_mixed(dir: &TempDir) -> Result<impl FnMut(u64) -> Result<()> + use<>> {
+    let store = transactional(dir, Isolation::Serializable)?;
+    let (values, mut dice) = (Values::new(VALUE), Dice::new(0));
+    Ok(move |number| {
+        let mut txn = store.begin()?;
+        for _ in 0..2 {
+            found(txn.get(&scattered(dice.below(KEYS)))?)?;
+        }
+        for _ in 0..2 {
+            txn.put(&scattered(dice.below(KEYS)), values.of(number))?;
+        }
+        committed(txn.commit()?)
+    })
+}
+
+/// A loaded store for transactions of class none.
+fn transactional(dir: &TempDir, isolation: Isolation) -> Result<MantisTxns> {
+    let memory = Memory::from_parts(32 << 20, 16 << 20).with_row_cache(0);
+    let how = How::Txn(isolation);
+    let store = MantisTxns::open(dir.path(), &memory, how, Durability::None)?;
+    let values = Values::new(VALUE);
+    (0..KEYS).try_for_each(|n| Transactional::put(&store, &scattered(n), values.of(n)))?;
+    Ok(store)
+}
+
+fn committed(outcome: Outcome) -> Result<()> {
+    ensure!(outcome == Outcome::Committed, "nobody else writes");
+    Ok(())
+}
+
 fn storage(dir: &TempDir) -> Result<LockFreeStorage> {
     let options = StorageOptions {
         durability: Durability::None,
@@ -207,11 +260,6 @@ fn kv_puts_and_deletes(dir: &TempDir) -> Result<impl FnMut(u64) -> Result<()> + 
 
 fn key(number: u64) -> Bytes {
     Bytes::copy_from_slice(&scattered(number))
-}
-
-fn found(count: usize) -> Result<()> {
-    ensure!(count > 0, "a key that was put is not found");
-    Ok(())
 }
 
 #[cfg(test)]

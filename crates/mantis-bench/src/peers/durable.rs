@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::rest;
 use crate::keys::{Values, scattered};
-use crate::measure::{Figure, Load};
+use crate::measure::{Figure, Load, rest};
 use crate::store::Store;
 
 /// Random puts by so many writers. What others have left to be written is on disk before.

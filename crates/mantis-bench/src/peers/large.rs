@@ -9,11 +9,12 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
+use super::Bench;
 use super::plan::Plan;
-use super::{Bench, found};
 use crate::keys::{KEY_BYTES, Values, scattered};
 use crate::measure::{Figure, Load, Resident, Storage, bytes_written, settle};
 use crate::report::{Goal, Row};
+use crate::run::found;
 use crate::store::{Contender, Memory, Store};
 
 /// Data is so many times the memory.
@@ -155,7 +156,7 @@ fn space(dir: &Path) -> Result<u64> {
 
 /// All phases on all stores, one round.
 pub(super) fn measure(bench: &Bench<'_>, plan: &Plan) -> Result<Vec<Row>> {
-    let data_bytes = bench.options.data_mib << 20;
+    let data_bytes = bench.data_mib << 20;
     let keys = data_bytes / (KEY_BYTES + bench.options.value) as u64;
     let memory = data_bytes / TIMES_MEMORY;
     let head = format!("{keys} keys, {} MiB of memory: ", memory >> 20);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::plan::{Plan, Work};
-use super::{Bench, durable, rest};
+use super::{Bench, durable};
 use crate::keys::{ordered, scattered};
-use crate::measure::{Figure, Load};
+use crate::measure::{Figure, Load, rest};
 use crate::store::{Contender, Store};
 
 impl Bench<'_> {

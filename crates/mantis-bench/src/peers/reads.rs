@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use tempfile::TempDir;
 
+use super::Bench;
 use super::plan::{Mix, Place, Plan, Work};
-use super::{Bench, found};
 use crate::keys::{Dice, Zipf, scattered};
 use crate::measure::{Figure, Load, now, pause};
+use crate::run::found;
 use crate::store::{Contender, Memory, Store};
 
 /// What a memtable entry takes beside key and value, at most: so that what is loaded fits into one.

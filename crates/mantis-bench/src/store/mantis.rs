@@ -44,6 +44,11 @@ impl Mantis {
         Ok(Self { store, durability })
     }
 
+    /// The store that commits go to.
+    pub(crate) const fn commits(&self) -> &Transactions {
+        &self.store
+    }
+
     /// Deletes a key, there or not.
     pub(crate) fn delete(&self, key: &Key) -> Result<()> {
         let key = encoded(key)?;
@@ -77,7 +82,8 @@ impl Mantis {
         Ok(())
     }
 
-    fn log(&self) -> Result<&Log> {
+    /// Its log.
+    pub(crate) fn log(&self) -> Result<&Log> {
         self.store.log().context("the store was opened with a log")
     }
 }
@@ -124,7 +130,7 @@ impl Store for Mantis {
 }
 
 /// The key as the key-value model would write it.
-pub(super) fn encoded(key: &Key) -> Result<EncodedKey> {
+pub(crate) fn encoded(key: &Key) -> Result<EncodedKey> {
     Ok(EncodedKey::new(
         DatabaseId::DEFAULT,
         Space::Kv,

@@ -21,23 +21,28 @@ pub(super) struct Rocks {
 
 impl Rocks {
     pub(super) fn open(dir: &Path, memory: &Memory, sync: bool) -> Result<Self> {
-        let mut blocks = BlockBasedOptions::default();
-        blocks.set_bloom_filter(10.0, false);
-        blocks.set_block_cache(&Cache::new_lru_cache(usize::try_from(memory.cache_bytes)?)?);
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.set_compression_type(DBCompressionType::Lz4);
-        options.set_block_based_table_factory(&blocks);
-        options.set_write_buffer_size(usize::try_from(memory.memtable_bytes)?);
-        options.set_max_write_buffer_number(4);
-        options.set_db_write_buffer_size(usize::try_from(memory.memtables_bytes_max)?);
-        // One thread that flushes and one that compacts, as with us.
-        options.set_max_background_jobs(2);
         let mut write = WriteOptions::default();
         write.set_sync(sync);
-        let db = DB::open(&options, dir)?;
+        let db = DB::open(&options(memory)?, dir)?;
         Ok(Self { db, write })
     }
+}
+
+/// The settings of every database here.
+pub(crate) fn options(memory: &Memory) -> Result<Options> {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_bloom_filter(10.0, false);
+    blocks.set_block_cache(&Cache::new_lru_cache(usize::try_from(memory.cache_bytes)?)?);
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(usize::try_from(memory.memtable_bytes)?);
+    options.set_max_write_buffer_number(4);
+    options.set_db_write_buffer_size(usize::try_from(memory.memtables_bytes_max)?);
+    // One thread that flushes and one that compacts, as with us.
+    options.set_max_background_jobs(2);
+    Ok(options)
 }
 
 impl Store for Rocks {
