@@ -31,7 +31,6 @@ enum Command {
     Churn(churn::Options),
     /// Opening after a kill, beside reading the log and inserting it again
     Reopen(reopen::Options),
-    /// The process of `reopen` that is killed
     #[command(hide = true)]
     ReopenChild(reopen::ChildOptions),
     /// The least that is promised, through the library

@@ -99,16 +99,15 @@ fn puts_beside(criterion: &mut Criterion) {
         let mut next = numbers();
         let mut living = level.map(|level| begin(&store, level));
         let mut age = 0;
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                age += 1;
-                if age % KEYS == 0 {
-                    // An old snapshot keeps every version since.
-                    living = level.map(|level| begin(&store, level));
-                }
-                put(&store, next());
-            });
-        });
+        let mut one = || {
+            age += 1;
+            if age % KEYS == 0 {
+                // An old snapshot keeps every version since.
+                living = level.map(|level| begin(&store, level));
+            }
+            put(&store, next());
+        };
+        group.bench_function(name, |bencher| bencher.iter(&mut one));
         drop(living);
     }
     group.finish();

@@ -1,3 +1,5 @@
+//! All stores do the same loaded work, and a store that misses a write is found out.
+
 use crate::keys::{Values, Zipf};
 use crate::store::Memory;
 use crate::transactions::store::{Outcome, Transactional, Txn};
