@@ -81,6 +81,16 @@ impl KvError {
         }
     }
 
+    /// What the transaction layer answered, if the error comes from there.
+    #[must_use]
+    pub fn transaction_error(&self) -> Option<&TxnError> {
+        match self {
+            Self::Txn(error) => Some(error),
+            Self::Aborted { cause, .. } => cause.transaction_error(),
+            _ => None,
+        }
+    }
+
     /// What the caller should do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -15,6 +15,7 @@ use mantis_txn::{DurableHook, Store};
 use mantis_types::{Access, Limits, Seq};
 
 use crate::checkpoint::{self, Checkpoint};
+use crate::registry::{Registry, Transactions};
 use crate::{DatabaseOptions, DatabaseStatus, Principal, Session, SessionError, StoreDir};
 
 /// An opened database. Cheap to clone; dropping the last clone without [`Database::close`] is like
@@ -26,6 +27,8 @@ pub struct Database {
 
 #[derive(Debug)]
 struct Inner {
+    /// Goes before the store: its transactions end while the store is there.
+    transactions: Transactions,
     store: Store,
     kv: Kv,
     opened_at: Duration,
@@ -78,6 +81,7 @@ impl Database {
         let opened_at = store.env().clock().monotonic();
         Ok(Self {
             inner: Arc::new(Inner {
+                transactions: Transactions::new(store.env(), store.limits()),
                 store,
                 kv,
                 opened_at,
@@ -106,6 +110,7 @@ impl Database {
                 .map(|why| why.to_string()),
             kv: self.inner.kv.stats(),
             transactions: store.stats(),
+            joinable: self.registry().stats(),
             storage: store.engine().status(),
             log: store.log().map(Log::stats),
         }
@@ -210,6 +215,20 @@ impl Database {
     /// What engine and log answer; nothing that was acknowledged is lost by it.
     pub fn close(&self) -> Result<(), SessionError> {
         Ok(self.inner.store.close()?)
+    }
+
+    /// Changes how long a joinable transaction may be unused, and how long one that begins from now
+    /// on may be open, before it is rolled back. Default: 30 s and 300 s.
+    pub fn set_transaction_timeouts(&self, idle: Duration, life: Duration) {
+        self.registry().set_timeouts(idle, life);
+    }
+
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.inner.transactions.registry
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
     }
 
     pub(crate) fn kv(&self) -> &Kv {

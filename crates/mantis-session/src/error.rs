@@ -7,6 +7,8 @@ use mantis_txn::TxnError;
 use mantis_types::{Code, ErrorKind};
 use thiserror::Error;
 
+use crate::TransactionState;
+
 /// Errors of the facade. `Display` never holds keys, values or paths.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -23,6 +25,35 @@ pub enum SessionError {
     /// The transaction layer failed.
     #[error(transparent)]
     Txn(#[from] TxnError),
+    /// No transaction of that id, or one of another principal, or one that ended long ago.
+    #[error("there is no such transaction")]
+    NoSuchTransaction,
+    /// The transaction has ended.
+    #[error("the transaction is {state}")]
+    Finished {
+        /// How it ended.
+        state: TransactionState,
+    },
+    /// The answer of a commit that had failed before, once more.
+    #[error("the commit of the transaction had failed")]
+    CommitFailed {
+        /// Why.
+        code: Code,
+        /// It may have been done all the same.
+        undecided: bool,
+    },
+    /// `Limits::transactions_max` transactions are open.
+    #[error("at most {max} transactions can be open")]
+    TooManyTransactions {
+        /// The limit.
+        max: usize,
+    },
+    /// `Limits::transaction_queue_max` requests wait for their turn in one transaction.
+    #[error("at most {max} requests can wait for one transaction")]
+    TooManyInTurn {
+        /// The limit.
+        max: usize,
+    },
     /// The data directory is used by another process.
     #[error("the data directory is in use by another process{}", holder(*.process))]
     InUse {
@@ -97,6 +128,10 @@ impl SessionError {
             Self::Forbidden { .. } => Code::Forbidden,
             Self::Kv(error) => error.code(),
             Self::Txn(error) => error.code(),
+            Self::NoSuchTransaction => Code::NotFound,
+            Self::Finished { .. } => Code::TransactionFinished,
+            Self::CommitFailed { code, .. } => *code,
+            Self::TooManyTransactions { .. } | Self::TooManyInTurn { .. } => Code::PoolExhausted,
             Self::InUse { .. } => Code::Starting,
             Self::NotAStore { .. } => Code::Corrupt,
             Self::LaterFormat { .. } => Code::NotImplemented,
@@ -121,8 +156,25 @@ impl SessionError {
         }
         match self {
             Self::Kv(error) => of(error),
+            Self::Txn(TxnError::BatchTooLarge { .. }) => Some("limits.batch_bytes_max"),
+            Self::Txn(TxnError::TooManySavepoints { .. }) => Some("limits.txn_savepoints_max"),
+            Self::TooManyTransactions { .. } => Some("limits.transactions_max"),
+            Self::TooManyInTurn { .. } => Some("limits.transaction_queue_max"),
             _ => None,
         }
+    }
+
+    /// Whether a row that another transaction has locked stayed so for as long as the call was to
+    /// wait; nothing was done.
+    #[must_use]
+    pub fn is_row_busy(&self) -> bool {
+        let error = match self {
+            Self::Txn(error) => Some(error),
+            Self::Kv(error) => error.transaction_error(),
+            _ => None,
+        };
+        // Outside of transactions a deadline is asked for nothing else.
+        matches!(error, Some(TxnError::RowBusy | TxnError::Deadline))
     }
 
     /// Whether a write that was refused so may have been done, or may be done yet.
@@ -130,7 +182,12 @@ impl SessionError {
     pub const fn is_undecided(&self) -> bool {
         matches!(
             self,
-            Self::Kv(KvError::Txn(TxnError::Undecided)) | Self::Txn(TxnError::Undecided)
+            Self::Kv(KvError::Txn(TxnError::Undecided))
+                | Self::Txn(TxnError::Undecided)
+                | Self::CommitFailed {
+                    undecided: true,
+                    ..
+                }
         )
     }
 

@@ -11,9 +11,11 @@ mod command;
 mod database;
 mod error;
 mod options;
+mod registry;
 mod session;
 mod status;
 mod storedir;
+mod transaction;
 
 pub use checkpoint::Checkpoint;
 pub use command::{Command, Reply};
@@ -22,8 +24,14 @@ pub use error::SessionError;
 pub use mantis_kv::{
     Batch, BatchDone, BatchOp, Committed, Condition, DeleteDone, Entry, EntryScan, Expiry,
     IncrementDone, KeyCount, KvError, KvStats, List, ListItem, ListPage, OpDone, Put, PutDone,
+    UNCOMMITTED,
 };
+pub use mantis_txn::{Begin, TxnId};
 pub use options::{DatabaseOptions, LogSettings};
+pub use registry::{
+    Claim, Ended, RegistryStats, TransactionKey, TransactionState, TransactionStatus,
+};
 pub use session::{Principal, Session};
 pub use status::DatabaseStatus;
 pub use storedir::{FORMAT_VERSION, NewStore, StoreDir};
+pub use transaction::Transaction;

@@ -19,6 +19,16 @@ pub enum Principal {
     Anonymous,
 }
 
+impl Principal {
+    /// What models demand of those who read, or write, too.
+    pub(crate) fn grant(self, writes: bool) -> Result<Access, SessionError> {
+        match self {
+            Self::Owner | Self::Admin => Ok(Access::grant()),
+            Self::Anonymous => Err(SessionError::Forbidden { writes }),
+        }
+    }
+}
+
 /// One caller's door to the database. Cheap to make and to clone.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -117,11 +127,10 @@ impl Session {
     }
 
     fn access(&self, command: &Command) -> Result<Access, SessionError> {
-        match self.principal {
-            Principal::Owner | Principal::Admin => Ok(Access::grant()),
-            Principal::Anonymous => Err(SessionError::Forbidden {
-                writes: command.writes(),
-            }),
-        }
+        self.principal.grant(command.writes())
+    }
+
+    pub(crate) const fn database(&self) -> &Database {
+        &self.database
     }
 }

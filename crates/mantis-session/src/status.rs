@@ -8,6 +8,8 @@ use mantis_log::LogStats;
 use mantis_txn::TxnStats;
 use mantis_types::Seq;
 
+use crate::RegistryStats;
+
 /// The state of a database at one moment.
 #[derive(Clone, Debug)]
 pub struct DatabaseStatus {
@@ -23,6 +25,8 @@ pub struct DatabaseStatus {
     pub kv: KvStats,
     /// Commits, expiries, reclaimed keys.
     pub transactions: TxnStats,
+    /// Transactions that requests may join.
+    pub joinable: RegistryStats,
     /// The engine: tables, memtables, caches, flushes, compactions.
     pub storage: EngineStatus,
     /// The commit log; `None` for a database in memory.

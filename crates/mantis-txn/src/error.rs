@@ -52,6 +52,10 @@ pub enum TxnError {
     /// A key is locked by another transaction. Nothing was done; run it again.
     #[error("another transaction has locked the row")]
     Locked,
+    /// A row that another transaction has locked stayed so for as long as the call was to wait. Nothing
+    /// was done; a transaction goes on.
+    #[error("the row stayed locked by another transaction for as long as was to be waited")]
+    RowBusy,
     /// Waiting for a row lock would have closed a circle of transactions that wait for each other.
     #[error("transactions wait for each other in a circle")]
     Deadlock,
@@ -117,7 +121,7 @@ impl TxnError {
             Self::Closed => Code::ShuttingDown,
             // Not `DiskFull`, which says that nothing was written.
             Self::Undecided => Code::Timeout,
-            Self::Deadline => Code::DeadlineExceeded,
+            Self::Deadline | Self::RowBusy => Code::DeadlineExceeded,
         }
     }
 }

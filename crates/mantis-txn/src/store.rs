@@ -197,6 +197,11 @@ impl Store {
             drop(latched);
             // Never two at once: two such commits could wait for each other unseen.
             drop(turn.take());
+            let now = self.env().clock().monotonic();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                // Whoever does not wait takes no place in the queue either.
+                return Err(TxnError::Deadline);
+            }
             turn = Some(locks.wait_free(key, deadline)?);
         }
     }

@@ -47,6 +47,8 @@ pub struct Transaction {
     buffer: Buffer,
     reads: ReadSet,
     locks: HeldLocks,
+    /// The moment up to which the current call waits for rows; `None` for as long as it lives.
+    row_deadline: Option<Duration>,
     /// It was chosen to break a circle: its locks have been given back.
     doomed: bool,
     /// It has ended otherwise than by being rolled back.
@@ -90,6 +92,13 @@ impl Transaction {
     /// `Deadline`; `None` for never.
     pub const fn set_deadline(&mut self, deadline: Option<Duration>) {
         self.begin.deadline = deadline;
+    }
+
+    /// Moves the moment, by the environment's monotonic clock, up to which calls wait for rows that
+    /// others have locked; then they answer `RowBusy`, and the transaction goes on. A moment that has
+    /// passed means not to wait at all; `None` to wait up to its own deadline.
+    pub const fn set_row_deadline(&mut self, deadline: Option<Duration>) {
+        self.row_deadline = deadline;
     }
 
     /// The newest commit that it sees; with `ReadCommitted` that of the current statement.

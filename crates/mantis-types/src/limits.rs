@@ -44,6 +44,14 @@ pub struct Limits {
     pub row_locks_max: usize,
     /// Most that wait in the queue of one row lock. Beyond: `pool_exhausted`.
     pub lock_waiters_max: usize,
+    /// Most transactions that are open under an id which other requests may join. Beyond:
+    /// `pool_exhausted`.
+    pub transactions_max: usize,
+    /// Most ended transactions whose outcome is remembered, some 200 bytes each, for those who ask
+    /// again within five minutes. Beyond, the oldest are forgotten: `not_found`.
+    pub transactions_ended_max: usize,
+    /// Most requests that wait for their turn in one transaction. Beyond: `pool_exhausted`.
+    pub transaction_queue_max: usize,
 }
 
 impl Default for Limits {
@@ -67,6 +75,9 @@ impl Default for Limits {
             conflict_keys_max: 1_000_000,
             row_locks_max: 100_000,
             lock_waiters_max: 10_000,
+            transactions_max: 10_000,
+            transactions_ended_max: 100_000,
+            transaction_queue_max: 128,
         }
     }
 }

@@ -6,3 +6,5 @@ mod access;
 mod opening;
 #[cfg(test)]
 mod setup;
+#[cfg(test)]
+mod transactions;

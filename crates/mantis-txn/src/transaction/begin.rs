@@ -67,6 +67,7 @@ impl Store {
             buffer: Buffer::default(),
             reads: ReadSet::default(),
             locks: HeldLocks::default(),
+            row_deadline: None,
             doomed: false,
             committed: false,
             _live: live,

@@ -1,6 +1,7 @@
 //! Row locks of a transaction: taken before a row is read that is to be written.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use mantis_engine::Record;
 use mantis_types::Isolation;
@@ -106,13 +107,18 @@ impl Transaction {
         if self.locks.has(key) {
             return Ok(());
         }
+        let now = self.store.env().clock().monotonic();
+        if self.row_deadline.is_some_and(|deadline| deadline <= now) {
+            let locked = self.try_lock(key)?;
+            return locked.then_some(()).ok_or(TxnError::RowBusy);
+        }
         let store = self.store.clone();
         let latched = store.latch(key);
         let requested = store.row_locks().request(self.id, key);
         drop(latched);
         let locked = match requested {
             Ok(Requested::Granted) => Ok(()),
-            Ok(Requested::Queued(request)) => request.wait(self.begin.deadline),
+            Ok(Requested::Queued(request)) => request.wait(self.waits_until()),
             Err(error) => Err(error),
         };
         if matches!(locked, Err(LockError::Deadlock)) {
@@ -120,12 +126,39 @@ impl Transaction {
             self.give_back_locks(0);
             self.doomed = true;
         }
+        if matches!(locked, Err(LockError::Deadline)) {
+            // Either its own end has come, or only that of the call.
+            self.check_usable()?;
+            return Err(TxnError::RowBusy);
+        }
         locked?;
         self.locks.push(key);
         // A commit that looked for locks before this one was handed over is in the memtable, and in
         // the index, when its latch is free.
         drop(store.latch(key));
         Ok(())
+    }
+
+    /// Takes the locks that the commit would wait for, so that it does not: those of rows that are
+    /// added to, while somebody holds locks. For callers who count how many wait at once. Waits as
+    /// [`Self::get_for_update`] does.
+    ///
+    /// # Errors
+    /// As [`Self::get_for_update`].
+    pub fn lock_for_commit(&mut self) -> Result<(), TxnError> {
+        if !self.buffer.merges() || !self.store.row_locks().any() {
+            return Ok(());
+        }
+        let added = self.buffer.iter();
+        let added = added.filter(|(_, change)| matches!(change, Change::Merge(_)));
+        let added: Vec<Vec<u8>> = added.map(|(key, _)| key.to_vec()).collect();
+        added.iter().try_for_each(|key| self.lock(key))
+    }
+
+    /// The moment up to which it waits for a row.
+    fn waits_until(&self) -> Option<Duration> {
+        let ends = self.begin.deadline;
+        ends.into_iter().chain(self.row_deadline).min()
     }
 
     fn may_lock(&self) -> Result<(), TxnError> {

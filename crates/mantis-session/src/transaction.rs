@@ -1,0 +1,266 @@
+//! A transaction of a session: commands that see each other's effects and take effect together.
+
+use std::time::Duration;
+
+use mantis_kv::{
+    Batch, BatchDone, BatchOp, Committed, DeleteDone, IncrementDone, Kv, KvError, OpDone, PutDone,
+    UNCOMMITTED,
+};
+use mantis_txn::{Begin, TxnError, TxnId};
+use mantis_types::{Durability, Isolation, Seq};
+
+use crate::{Command, Principal, Reply, Session, SessionError};
+
+/// One transaction, for one caller at a time. Dropping it rolls it back.
+///
+/// In the answers of its commands, versions that its own commit will write are
+/// [`UNCOMMITTED`](crate::UNCOMMITTED), and what says `committed` has that Seq and class `none`.
+#[derive(Debug)]
+pub struct Transaction {
+    // Not the database, which keeps the joinable ones itself.
+    kv: Kv,
+    principal: Principal,
+    txn: mantis_txn::Transaction,
+}
+
+/// What a command inside a transaction has instead of a commit of its own.
+const NOT_YET: Committed = Committed {
+    seq: UNCOMMITTED,
+    durability: Durability::None,
+};
+
+/// The savepoint of a batch, under a name that no front end lets through.
+const EACH_ALONE: &str = "\0each";
+
+impl Session {
+    /// Begins a transaction that only its holder uses; one that other front ends may join comes from
+    /// [`Session::open_transaction`]. Usually a snapshot and two short locks; the first one after a
+    /// while waits for the commits under way.
+    ///
+    /// # Errors
+    /// `Forbidden` for a principal that may not; `ShuttingDown`; `ReadOnly` when the log has failed,
+    /// unless it is read-only.
+    pub fn begin(&self, begin: Begin) -> Result<Transaction, SessionError> {
+        self.principal().grant(!begin.read_only)?;
+        let txn = self.database().store().begin(begin)?;
+        Ok(Transaction {
+            kv: self.database().kv().clone(),
+            principal: self.principal(),
+            txn,
+        })
+    }
+}
+
+impl Transaction {
+    /// Its number, which no other transaction of this process has.
+    #[must_use]
+    pub const fn id(&self) -> TxnId {
+        self.txn.id()
+    }
+
+    /// Its level.
+    #[must_use]
+    pub const fn isolation(&self) -> Isolation {
+        self.txn.isolation()
+    }
+
+    /// Whether it refuses writes.
+    #[must_use]
+    pub const fn read_only(&self) -> bool {
+        self.txn.read_only()
+    }
+
+    /// The newest commit that it sees; with `ReadCommitted` that of its last command.
+    #[must_use]
+    pub const fn snapshot_seq(&self) -> Seq {
+        self.txn.snapshot_seq()
+    }
+
+    /// How many keys its commit will change, entries of indexes included.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.txn.writes()
+    }
+
+    /// Moves the moment, by the environment's monotonic clock, up to which commands wait for rows
+    /// that others have locked; then they answer an error that
+    /// [`is_row_busy`](SessionError::is_row_busy), and the transaction goes on. A moment in the past
+    /// means not to wait. `None`: for ever.
+    pub const fn set_row_deadline(&mut self, deadline: Option<Duration>) {
+        self.txn.set_row_deadline(deadline);
+    }
+
+    /// Executes a command inside the transaction. What fails has changed nothing of it. Blocks on
+    /// table reads and, with `ReadCommitted`, on rows that others have locked.
+    ///
+    /// # Errors
+    /// `Deadlock`: it has ended, run it again. Else as [`Session::execute`].
+    pub fn execute(&mut self, command: Command) -> Result<Reply, SessionError> {
+        let access = self.principal.grant(command.writes())?;
+        let kv = &self.kv;
+        let strange = || SessionError::Kv(KvError::Damaged);
+        let txn = &mut self.txn;
+        let mut one = |op: BatchOp| -> Result<OpDone, SessionError> {
+            let mut done = kv.batch_in(access, txn, &alone(op))?;
+            done.pop().ok_or_else(strange)
+        };
+        match command {
+            Command::KvPut { put, .. } => match one(BatchOp::Set(put))? {
+                OpDone::Set { created, .. } => Ok(Reply::KvPut(PutDone {
+                    committed: NOT_YET,
+                    created,
+                })),
+                _ => Err(strange()),
+            },
+            Command::KvDelete { key, condition, .. } => {
+                match one(BatchOp::Delete { key, condition })? {
+                    OpDone::Deleted { deleted } => Ok(Reply::KvDelete(DeleteDone {
+                        committed: deleted.then_some(NOT_YET),
+                    })),
+                    _ => Err(strange()),
+                }
+            }
+            Command::KvIncrement {
+                key, by, initial, ..
+            } => match one(BatchOp::Increment { key, by, initial })? {
+                OpDone::Incremented { value, .. } => Ok(Reply::KvIncrement(IncrementDone {
+                    committed: NOT_YET,
+                    value,
+                })),
+                _ => Err(strange()),
+            },
+            Command::KvGet { key } => Ok(Reply::KvGet(kv.get_in(access, txn, key)?)),
+            Command::KvList(list) => Ok(Reply::KvList(kv.list_in(access, txn, &list)?)),
+            Command::KvBatch(batch) if batch.atomic => {
+                let done = kv.batch_in(access, txn, &batch)?;
+                Ok(Reply::KvBatch(batch_done(done.into_iter().map(Ok))))
+            }
+            Command::KvBatch(batch) => self.each_alone(batch),
+        }
+    }
+
+    /// The operations of a batch, each for itself. When one must wait for a row longer than it may,
+    /// none of them has been done.
+    fn each_alone(&mut self, batch: Batch) -> Result<Reply, SessionError> {
+        let access = self.principal.grant(true)?;
+        let kv = &self.kv;
+        // Only with this level a command waits for rows.
+        let waits = self.isolation() == Isolation::ReadCommitted && !self.read_only();
+        if waits {
+            self.txn.savepoint(EACH_ALONE)?;
+        }
+        let mut results = Vec::with_capacity(batch.ops.len());
+        let mut given_up = None;
+        for op in batch.ops {
+            match kv.batch_in(access, &mut self.txn, &alone(op)) {
+                Ok(mut done) => results.push(done.pop().ok_or(KvError::Damaged)),
+                Err(error) if ends_the_call(&error) => {
+                    given_up = Some(error);
+                    break;
+                }
+                Err(error) => results.push(Err(error)),
+            }
+        }
+        if waits {
+            if given_up.is_some() {
+                self.txn.rollback_to(EACH_ALONE)?;
+            }
+            self.txn.release(EACH_ALONE)?;
+        }
+        match given_up {
+            Some(error) => Err(error.into()),
+            None => Ok(Reply::KvBatch(batch_done(results))),
+        }
+    }
+
+    /// Opens a savepoint. A name may be used again: the newest one counts.
+    ///
+    /// # Errors
+    /// `TooLarge` beyond `Limits::txn_savepoints_max`.
+    pub fn savepoint(&mut self, name: &str) -> Result<(), SessionError> {
+        Ok(self.txn.savepoint(name)?)
+    }
+
+    /// Takes back every change since the newest savepoint of this name, which stays open.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when there is none; nothing is changed.
+    pub fn rollback_to(&mut self, name: &str) -> Result<(), SessionError> {
+        Ok(self.txn.rollback_to(name)?)
+    }
+
+    /// Forgets a savepoint, and those opened after it; their changes stay.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when there is none.
+    pub fn release(&mut self, name: &str) -> Result<(), SessionError> {
+        Ok(self.txn.release(name)?)
+    }
+
+    /// Takes the row locks that the commit would have to wait for, so that it will not.
+    ///
+    /// # Errors
+    /// As a command that writes with `ReadCommitted`.
+    pub fn lock_for_commit(&mut self) -> Result<(), SessionError> {
+        Ok(self.txn.lock_for_commit()?)
+    }
+
+    /// Makes everything durable and visible as one commit; `durability` overrides what was asked at
+    /// the beginning. Blocks for the fsync that its class asks for.
+    ///
+    /// # Errors
+    /// `SerializationFailure`, `Deadlock`, `SnapshotTooOld`: run it again; nothing was written. Others as
+    /// [`Session::execute`].
+    pub fn commit(mut self, durability: Option<Durability>) -> Result<Committed, SessionError> {
+        if let Some(durability) = durability {
+            self.txn.set_durability(durability);
+        }
+        Ok(self.txn.commit()?)
+    }
+
+    /// Ends it without a trace; the same as dropping it.
+    pub fn rollback(self) {
+        drop(self);
+    }
+}
+
+fn alone(op: BatchOp) -> Batch {
+    Batch {
+        ops: vec![op],
+        atomic: true,
+        durability: Durability::None,
+    }
+}
+
+fn batch_done(results: impl IntoIterator<Item = Result<OpDone, KvError>>) -> BatchDone {
+    let results: Vec<_> = results.into_iter().collect();
+    let wrote = results.iter().any(|done| {
+        matches!(
+            done,
+            Ok(OpDone::Set { .. } | OpDone::Incremented { .. } | OpDone::Deleted { deleted: true })
+        )
+    });
+    BatchDone {
+        results,
+        committed: wrote.then_some(NOT_YET),
+    }
+}
+
+/// Whether an error ends the transaction in which it came up.
+pub(crate) fn is_final(error: &SessionError) -> bool {
+    let txn = match error {
+        SessionError::Txn(error) => Some(error),
+        SessionError::Kv(error) => error.transaction_error(),
+        _ => None,
+    };
+    matches!(txn, Some(TxnError::Deadlock | TxnError::Deadline))
+}
+
+/// Whether an error of one operation leaves no sense in the next one.
+fn ends_the_call(error: &KvError) -> bool {
+    let cause = error.transaction_error();
+    matches!(
+        cause,
+        Some(TxnError::RowBusy | TxnError::Deadlock | TxnError::Deadline)
+    )
+}
