@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mantis_types::Durability;
+use mantis_types::{Durability, Isolation};
 
 use crate::peers::Network;
 
@@ -111,6 +111,8 @@ pub struct HttpSettings {
     pub slow_after: Option<Duration>,
     /// The class of a commit for which the caller names none. Default sync.
     pub durability: Durability,
+    /// The level of a transaction for which the caller names none. Default snapshot.
+    pub isolation: Isolation,
     /// Who may call.
     pub credentials: Credentials,
     /// Requests per second for one caller on one class of routes; 0 is no limit. Default 0.
@@ -128,6 +130,7 @@ impl Default for HttpSettings {
             request_timeout: Duration::from_secs(30),
             slow_after: Some(Duration::from_millis(500)),
             durability: Durability::Sync,
+            isolation: Isolation::default(),
             credentials: Credentials::default(),
             rate_limit: 0,
             cors_origins: Vec::new(),

@@ -50,6 +50,7 @@ pub(crate) fn run(arguments: &ServeArgs) -> Outcome {
         .for_each(|warning| tracing::warn!("{warning}"));
     raise_descriptor_limit(loaded.settings.server.max_connections);
     let database = open(&env, &loaded.settings)?;
+    time_transactions(&database, &loaded.settings);
     let kept_token = kept_token(&env, &loaded.settings)?;
     let live = Arc::new(LiveConfig::new(env, inputs, loaded.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -61,8 +62,10 @@ pub(crate) fn run(arguments: &ServeArgs) -> Outcome {
         let server = bind(&loaded, kept_token.as_deref(), &database, &live).await?;
         let handle = server.handle();
         let publisher = handle.clone();
+        let timed = database.clone();
         live.connect(Box::new(move |loaded| {
             level.set(loaded.settings.logging.level);
+            time_transactions(&timed, &loaded.settings);
             handle.apply(http_settings(loaded, kept_token.as_deref()));
         }));
         let signals = Signals::listen()?;
@@ -114,6 +117,12 @@ fn open(env: &Env, settings: &Settings) -> Result<Database, Failure> {
             .context(format!("cannot open {dir}"))
             .into()),
     }
+}
+
+/// How long transactions under an id may rest and live.
+fn time_transactions(database: &Database, settings: &Settings) {
+    let transactions = &settings.transactions;
+    database.set_transaction_timeouts(transactions.idle_timeout, transactions.max_duration);
 }
 
 /// The token that stands in for an admin token that is not set. Shown when it is made, and never
@@ -170,6 +179,7 @@ async fn bind(
 fn http_settings(loaded: &Loaded, kept_token: Option<&str>) -> HttpSettings {
     let Settings {
         server,
+        database,
         security,
         logging,
         ..
@@ -183,6 +193,7 @@ fn http_settings(loaded: &Loaded, kept_token: Option<&str>) -> HttpSettings {
         request_timeout: server.request_timeout,
         slow_after: Some(logging.slow_query_threshold).filter(|after| !after.is_zero()),
         durability: config::default_durability(&loaded.settings),
+        isolation: database.default_isolation,
         credentials,
         rate_limit: security.rate_limit,
         cors_origins: if security.enable_cors {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mantis_http::Network;
-use mantis_types::Durability;
+use mantis_types::{Durability, Isolation};
 use serde_json::Value;
 
 use super::setting::{AnonymousRole, Bytes, Level, LogFormat, LogOutput, Port, Secret, Setting};
@@ -144,6 +144,15 @@ settings! {
         log_segment_size: Bytes = "64MB", Restart;
         /// free disk space below which writes are refused
         min_free_space: Bytes = "64MB", Restart;
+        /// level of a transaction that asks for none
+        default_isolation: Isolation = "snapshot", Live;
+    }
+    /// Transactions that are open under an id.
+    transactions: TransactionSettings {
+        /// time after which one that nobody uses is rolled back
+        idle_timeout: Duration = "30s", Live;
+        /// longest life of one that begins from now on
+        max_duration: Duration = "300s", Live;
     }
     /// What is written to the log of the program.
     logging: LoggingSettings {
@@ -219,6 +228,12 @@ settings! {
         row_locks_max: usize = "100000", Restart;
         /// most that wait for one row lock
         lock_waiters_max: usize = "10000", Restart;
+        /// most transactions open under an id
+        transactions_max: usize = "10000", Restart;
+        /// most ended transactions whose outcome is remembered, for five minutes
+        transactions_ended_max: usize = "100000", Restart;
+        /// most requests that wait for their turn in one transaction
+        transaction_queue_max: usize = "128", Restart;
     }
 }
 
@@ -271,7 +286,6 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
     ),
     ("database.max_connections", "the connection pool"),
     ("database.query_timeout", "SQL"),
-    ("database.default_isolation", "transactions"),
     ("database.implicit_tables", "tables"),
     ("logging.otlp_endpoint", "OTLP export"),
     ("security.jwt_secret", "users and JWT"),
@@ -283,7 +297,6 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("limits.feed_retention", "the commit feed"),
     ("pool", "the connection pool"),
     ("cache", "the application cache"),
-    ("transactions", "transactions"),
     ("rest", "the PostgREST dialect"),
     ("backup", "backups"),
 ];

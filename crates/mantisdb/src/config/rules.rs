@@ -37,6 +37,7 @@ pub(crate) fn check(profile: Profile, settings: &Settings) -> Found {
     listener(&mut found, profile, settings);
     secrets(&mut found, profile, settings);
     memory(&mut found, settings);
+    transactions(&mut found, settings);
     durability_words(&mut found, settings);
     logging(&mut found, settings);
     cors(&mut found, settings);
@@ -115,6 +116,9 @@ pub(crate) fn store_limits(settings: &Settings) -> Limits {
         conflict_keys_max: limits.conflict_keys_max,
         row_locks_max: limits.row_locks_max,
         lock_waiters_max: limits.lock_waiters_max,
+        transactions_max: limits.transactions_max,
+        transactions_ended_max: limits.transactions_ended_max,
+        transaction_queue_max: limits.transaction_queue_max,
     }
 }
 
@@ -210,6 +214,13 @@ fn memory(found: &mut Found, settings: &Settings) {
     }
     if limits.chunk_bytes.0 == 0 || limits.list_limit_max == 0 {
         found.refuse("limits.chunk_bytes and limits.list_limit_max must be at least 1");
+    }
+}
+
+fn transactions(found: &mut Found, settings: &Settings) {
+    let transactions = &settings.transactions;
+    if transactions.idle_timeout.is_zero() || transactions.max_duration.is_zero() {
+        found.refuse("transactions.idle_timeout and transactions.max_duration must not be 0");
     }
 }
 

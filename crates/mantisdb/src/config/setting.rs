@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mantis_http::Network;
-use mantis_types::Durability;
+use mantis_types::{Durability, Isolation};
 use serde_json::Value;
 
 /// Stands in for a secret wherever settings are shown.
@@ -372,6 +372,18 @@ words! {
 
 impl Setting for Durability {
     const FORM: &'static str = "one of sync, interval, none";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|()| expected::<Self>())
+    }
+
+    fn json(&self) -> Value {
+        Value::from(self.as_str())
+    }
+}
+
+impl Setting for Isolation {
+    const FORM: &'static str = "one of read_committed, repeatable_read, snapshot, serializable";
 
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|()| expected::<Self>())
