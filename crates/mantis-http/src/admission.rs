@@ -77,11 +77,24 @@ impl Admission {
     ) -> Outcome<T> {
         let place = self.place(terms).await?;
         let active = Active::new(&self.counters);
-        let running = self.tasks.block(move || {
+        let placed = move || {
             let answer = call();
             drop((active, place));
             answer
-        });
+        };
+        self.run_beside(terms, placed).await
+    }
+
+    /// Runs a call that has a place elsewhere.
+    ///
+    /// # Errors
+    /// 408 and 500 as [`Self::run`].
+    pub(crate) async fn run_beside<T: Send + 'static>(
+        &self,
+        terms: Terms,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
+        let running = self.tasks.block(call);
         match tokio::time::timeout_at(terms.deadline, running).await {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => {

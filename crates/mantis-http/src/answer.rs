@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use mantis_session::Committed;
+use mantis_session::{Committed, UNCOMMITTED};
 use mantis_types::{Code, Seq};
 use serde::Serialize;
 
@@ -91,9 +91,7 @@ pub(crate) fn typed(media: &'static str, bytes: impl Into<Body>) -> Response {
 
 /// 304: the client has this version.
 pub(crate) fn not_modified(version: Seq) -> Response {
-    let mut response = StatusCode::NOT_MODIFIED.into_response();
-    response.headers_mut().insert(header::ETAG, etag(version));
-    response
+    with_etag(StatusCode::NOT_MODIFIED.into_response(), version)
 }
 
 /// The strong validator of a version.
@@ -101,9 +99,22 @@ pub(crate) fn etag(version: Seq) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}\"")).expect("digits in quotes are a header value")
 }
 
-/// Says which commit a write was, and what it has survived.
+/// A version as answers show it; `None` for what only its own transaction sees yet.
+pub(crate) fn shown_version(version: Seq) -> Option<u64> {
+    (version != UNCOMMITTED).then(|| version.get())
+}
+
+/// Adds the validator of a version, if it is one.
+pub(crate) fn with_etag(response: Response, version: Seq) -> Response {
+    if version == UNCOMMITTED {
+        return response;
+    }
+    with_header(response, header::ETAG, etag(version))
+}
+
+/// Says which commit a write was, and what it has survived. Inside a transaction it is none yet.
 pub(crate) fn with_commit(mut response: Response, committed: Option<Committed>) -> Response {
-    if let Some(committed) = committed {
+    if let Some(committed) = committed.filter(|committed| committed.seq != UNCOMMITTED) {
         let headers = response.headers_mut();
         headers.insert(SEQ_HEADER, HeaderValue::from(committed.seq.get()));
         let class = HeaderValue::from_static(committed.durability.as_str());

@@ -10,6 +10,7 @@ use mantis_session::Database;
 use tokio::sync::Semaphore;
 
 use crate::admission::Admission;
+use crate::call::row_places;
 use crate::config::{HttpConfig, HttpSettings};
 use crate::config_store::ConfigStore;
 use crate::events::{Event, EventHub};
@@ -36,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) operations: Operations,
     pub(crate) counts: Counts,
     pub(crate) ids: IdSource,
+    /// Places for calls that wait for rows.
+    pub(crate) row_places: Arc<Semaphore>,
     /// Places for event streams.
     pub(crate) streams: Arc<Semaphore>,
     /// Unix time in milliseconds.
@@ -90,6 +93,7 @@ impl App {
             operations: Operations::default(),
             counts: Counts::default(),
             ids: IdSource::new(database.env()),
+            row_places: row_places(),
             streams: Arc::new(Semaphore::new(config.streams_max)),
             started_ms: now_ms.saturating_sub(uptime_ms),
             settings: ArcSwap::from_pointee(settings),

@@ -1,5 +1,9 @@
 //! One admitted request: who asks, until when, on which terms; and what handlers take from it.
 
+mod turn;
+
+pub(crate) use turn::row_places;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -7,7 +11,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Uri};
-use mantis_session::{Command, Reply};
+use mantis_session::{Command, Reply, TransactionKey};
 use mantis_types::{Code, Durability, Seq};
 use tokio::time::Instant;
 
@@ -33,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) by_caller: bool,
     pub(crate) durability: Durability,
     pub(crate) min_seq: Option<Seq>,
+    /// The transaction that it joins; only on routes of data.
+    pub(crate) transaction: Option<TransactionKey>,
 }
 
 impl Call {
@@ -53,18 +59,17 @@ impl App {
     /// # Errors
     /// What the session answers, and what admission refuses.
     pub(crate) async fn execute(&self, call: &Call, command: Command) -> Outcome<Reply> {
-        if let Some(seq) = call.min_seq {
-            self.wait_visible(call, seq).await?;
-        }
+        self.wait_min_seq(call).await?;
         let from = self.monotonic();
         let (kind, writes) = (OperationKind::of(&command), command.writes());
-        let session = self.database.session(call.caller.principal);
-        let answer = match session.execute_ready(&command) {
-            Some(answer) => answer.map_err(Failure::from),
+        let answer = match call.transaction {
+            Some(key) => self.execute_joined(call, key, command).await,
             None => {
-                let blocking = move || session.execute(command);
-                let ran = self.admission.run(call.terms(writes), blocking).await;
-                ran.and_then(|answer| answer.map_err(Failure::from))
+                let session = self.database.session(call.caller.principal);
+                match session.execute_ready(&command) {
+                    Some(answer) => answer.map_err(Failure::from),
+                    None => self.execute_alone(call, session, command).await,
+                }
             }
         };
         let failed = answer
@@ -87,8 +92,27 @@ impl App {
         self.admission.run(call.terms(false), work).await
     }
 
-    /// Waits without holding a thread: a Seq far in the future must not keep others from writing.
-    async fn wait_visible(&self, call: &Call, seq: Seq) -> Outcome<()> {
+    /// Runs a call that blocks and commits: at the deadline its outcome is unknown.
+    ///
+    /// # Errors
+    /// What admission refuses.
+    pub(crate) async fn blocking_write<T: Send + 'static>(
+        &self,
+        call: &Call,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Outcome<T> {
+        self.admission.run(call.terms(true), work).await
+    }
+
+    /// Waits for the commit of `X-Mantis-Min-Seq`, without holding a thread: one far in the future must
+    /// not keep others from writing.
+    ///
+    /// # Errors
+    /// 408 at the deadline.
+    pub(crate) async fn wait_min_seq(&self, call: &Call) -> Outcome<()> {
+        let Some(seq) = call.min_seq else {
+            return Ok(());
+        };
         let mut pause = Duration::from_micros(500);
         while self.database.visible_seq() < seq {
             if Instant::now() >= call.deadline {
@@ -133,6 +157,47 @@ impl<S: Sync> FromRequestParts<S> for PathKey {
         })?;
         params::decode(raw).map(|key| Self(Bytes::from(key)))
     }
+}
+
+/// The transaction in the path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathTransaction(pub(crate) TransactionKey);
+
+impl<S: Sync> FromRequestParts<S> for PathTransaction {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Outcome<Self> {
+        let id = path_text(parts, state, "id").await?;
+        let key = id.parse().map_err(|()| no_such_transaction())?;
+        Ok(Self(key))
+    }
+}
+
+/// The name of a savepoint in the path.
+#[derive(Clone, Debug)]
+pub(crate) struct PathName(pub(crate) String);
+
+impl<S: Sync> FromRequestParts<S> for PathName {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Outcome<Self> {
+        path_text(parts, state, "name").await.map(Self)
+    }
+}
+
+/// 404: ids are never made up by clients, so one that is not of our form is nobody's.
+pub(crate) fn no_such_transaction() -> Failure {
+    Failure::new(Code::NotFound, "there is no such transaction")
+}
+
+async fn path_text<S: Sync>(parts: &mut Parts, state: &S, name: &str) -> Outcome<String> {
+    let call = Call::from_request_parts(parts, state).await?;
+    let raw = Pattern(call.surface.path).parameter(name, parts.uri.path());
+    let raw = raw.ok_or_else(|| {
+        Failure::new(Code::Internal, "internal error").because("a path without its parameter")
+    })?;
+    let text = String::from_utf8(params::decode(raw)?);
+    text.map_err(|_| Failure::invalid_value(format!("{name} in the path must be UTF-8 text")))
 }
 
 /// Headers and address of a request whose body does not matter: taken over, not copied, so it stands
@@ -181,5 +246,19 @@ impl Payload {
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self, app: &App) -> Outcome<T> {
         body::expect_json(&self.headers)?;
         body::parse_json(&self.bytes, app.database.limits().json_depth_max)
+    }
+
+    /// The same where no body means that every member is left out.
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub(crate) fn json_if_any<T>(&self, app: &App) -> Outcome<T>
+    where
+        T: serde::de::DeserializeOwned + Default,
+    {
+        if self.bytes.is_empty() {
+            return Ok(T::default());
+        }
+        self.json(app)
     }
 }

@@ -225,6 +225,9 @@ impl From<SessionError> for Failure {
         if let Some(index) = error.index() {
             failure = failure.detail("index", index);
         }
+        if let SessionError::Finished { state } = &error {
+            failure = failure.detail("state", state.as_str());
+        }
         if error.is_undecided() {
             failure = failure.detail("outcome", "unknown");
         }

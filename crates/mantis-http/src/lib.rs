@@ -47,6 +47,7 @@ mod stats;
 mod surfaces;
 mod time;
 mod trace;
+mod transactions;
 mod value;
 
 pub use config::{

@@ -6,6 +6,7 @@ mod process;
 mod prometheus;
 mod requests;
 mod sources;
+mod transactions;
 
 pub(crate) use histogram::Histogram;
 pub(crate) use operations::{OperationKind, Operations, share};

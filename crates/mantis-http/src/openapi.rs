@@ -36,6 +36,13 @@ use crate::surfaces::{Pattern, Rule, SURFACES};
         crate::kv::value::store,
         crate::kv::remove::remove,
         crate::kv::increment::increment,
+        crate::transactions::begin::begin,
+        crate::transactions::status::status,
+        crate::transactions::end::commit,
+        crate::transactions::end::rollback,
+        crate::transactions::savepoints::open,
+        crate::transactions::savepoints::rollback,
+        crate::transactions::savepoints::release,
         crate::admin::docs::page,
         crate::admin::docs::openapi_yaml,
         crate::admin::overview::health,
@@ -193,11 +200,17 @@ fn tie_value_to_type(document: &mut Value) {
     }
 }
 
-/// Raw bodies are bytes, not lists of numbers.
+/// Raw bodies are bytes, not lists of numbers; a JSON body may be left out, but is never null.
 fn correct_body(operation: &mut Value) {
-    let content = operation
+    let mut content = operation
         .get_mut("requestBody")
         .and_then(|body| body.get_mut("content"));
+    let json = content
+        .as_mut()
+        .and_then(|content| content.get_mut("application/json"));
+    if let Some(schema) = json.and_then(|json| json.get_mut("schema")) {
+        strip_null(schema);
+    }
     let octets = content.and_then(|content| content.get_mut("application/octet-stream"));
     if let Some(octets) = octets {
         octets["schema"] = json!({"type": "string", "format": "binary"});

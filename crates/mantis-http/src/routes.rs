@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::surfaces::{SURFACES, Verb};
-use crate::{about, admin, health, kv, stats};
+use crate::{about, admin, health, kv, stats, transactions};
 
 type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -36,6 +36,7 @@ impl Routes {
         };
         routes.about();
         routes.keys_and_values();
+        routes.transactions();
         routes.admin();
         routes
     }
@@ -69,6 +70,22 @@ impl Routes {
         self.add("/api/v1/kv/{*key}", Head, kv::show::head);
         self.add("/api/v1/kv/{*key}", Put, kv::value::store);
         self.add("/api/v1/kv/{*key}", Delete, kv::remove::remove);
+    }
+
+    fn transactions(&mut self) {
+        use Verb::{Get, Post};
+        use transactions::{begin, end, savepoints, status};
+        self.add("/api/v1/transactions", Post, begin::begin);
+        let one = "/api/v1/transactions/{id}";
+        self.add(one, Get, status::status);
+        self.add("/api/v1/transactions/{id}/commit", Post, end::commit);
+        self.add("/api/v1/transactions/{id}/rollback", Post, end::rollback);
+        let open = "/api/v1/transactions/{id}/savepoints";
+        self.add(open, Post, savepoints::open);
+        let rollback = "/api/v1/transactions/{id}/savepoints/{name}/rollback";
+        self.add(rollback, Post, savepoints::rollback);
+        let release = "/api/v1/transactions/{id}/savepoints/{name}/release";
+        self.add(release, Post, savepoints::release);
     }
 
     fn admin(&mut self) {

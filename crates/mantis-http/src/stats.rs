@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
+use mantis_session::TxnStats;
 use serde::Serialize;
 
 use crate::admission::AdmissionStats;
@@ -85,10 +86,31 @@ pub(crate) struct StorageStats {
     visible_seq: u64,
 }
 
-/// Commits.
+/// Transactions and single writes.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct TransactionStats {
+    /// Read-write transactions that live now.
+    active: u64,
+    /// Commits that were answered, those of single writes included.
     committed: u64,
+    /// Transactions that ended without a commit.
+    aborted: u64,
+    /// Refused because somebody else came first.
+    conflicts: u64,
+    /// Refused to break a circle of waits.
+    deadlocks: u64,
+}
+
+impl TransactionStats {
+    fn new(stats: &TxnStats) -> Self {
+        Self {
+            active: stats.active,
+            committed: stats.committed,
+            aborted: stats.rolled_back,
+            conflicts: stats.conflicts,
+            deadlocks: stats.locks.deadlocks,
+        }
+    }
 }
 
 /// One protocol.
@@ -148,9 +170,7 @@ pub(crate) async fn all(State(app): State<App>, call: Call, uri: Uri) -> Outcome
         started_at: crate::time::rfc3339(app.started_ms),
         kv,
         storage: storage_stats(&app),
-        transactions: TransactionStats {
-            committed: status.transactions.committed,
-        },
+        transactions: TransactionStats::new(&status.transactions),
         protocols: Protocols {
             http: ProtocolStats {
                 connections: app.counts.connections.load(Relaxed),

@@ -103,6 +103,12 @@ impl Surface {
         let as_get = verb == Verb::Head && self.verbs.contains(&Verb::Get);
         as_get || self.verbs.contains(&verb)
     }
+
+    /// Whether it reads or changes data, so that a transaction can hold what it does.
+    pub(crate) fn is_data(&self) -> bool {
+        let groups = ["kv", "tables", "sql", "documents", "columnar"];
+        self.rule == Rule::Data && groups.contains(&self.group)
+    }
 }
 
 /// The form of an answer's body.

@@ -26,7 +26,7 @@ pub use mantis_kv::{
     IncrementDone, KeyCount, KvError, KvStats, List, ListItem, ListPage, OpDone, Put, PutDone,
     UNCOMMITTED,
 };
-pub use mantis_txn::{Begin, TxnId};
+pub use mantis_txn::{Begin, LOCK_WAIT_BOUNDS_US, LevelStats, LockStats, TxnId, TxnStats};
 pub use options::{DatabaseOptions, LogSettings};
 pub use registry::{
     Claim, Ended, RegistryStats, TransactionKey, TransactionState, TransactionStatus,

@@ -54,10 +54,10 @@ mod txn_id;
 
 pub use error::TxnError;
 pub use latch::Latched;
-pub use locks::{LockError, LockStats, LockWait};
+pub use locks::{LOCK_WAIT_BOUNDS_US, LockError, LockStats, LockWait};
 pub use mantis_engine::Counter;
 pub use pipeline::Committed;
-pub use stats::TxnStats;
+pub use stats::{LevelStats, TxnStats};
 pub(crate) use store::StoreInner;
 pub use store::{DurableHook, Pending, Store, read_u64};
 pub use sweep::reclaim_members;

@@ -45,7 +45,7 @@ use thiserror::Error;
 use crate::txn_id::TxnId;
 pub(crate) use request::{LockRequest, Turn};
 use stats::LockCounters;
-pub use stats::LockStats;
+pub use stats::{LOCK_WAIT_BOUNDS_US, LockStats};
 use table::{Place, Table};
 use threads::{Exclusive, RealThreads, Signal, Threads};
 

@@ -342,8 +342,12 @@ impl Store {
     #[must_use]
     pub fn stats(&self) -> TxnStats {
         let counters = &self.owner.inner.pipeline.counters;
+        let of_transactions = counters.of_transactions.get();
+        let committed = counters.committed.get();
         TxnStats {
-            committed: counters.committed.get(),
+            committed,
+            autocommits: committed.saturating_sub(of_transactions),
+            levels: counters.levels.stats(),
             active: self.pipeline().tracking.live.count() as u64,
             begun: counters.begun.get(),
             conflicts: counters.conflicts.get(),

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
+use mantis_session::TransactionKey;
 use mantis_types::{Code, Seq};
 use tokio::time::Instant;
 
 use crate::access::Caller;
 use crate::answer::DURABILITY_HEADER;
-use crate::call::Call;
+use crate::call::{Call, no_such_transaction};
 use crate::config::HttpSettings;
 use crate::failure::{Failure, Outcome};
 use crate::surfaces::Surface;
@@ -18,10 +19,10 @@ const MIN_SEQ: HeaderName = HeaderName::from_static("x-mantis-min-seq");
 const TRANSACTION: HeaderName = HeaderName::from_static("x-mantis-transaction");
 const IDEMPOTENCY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Reads deadline, durability and minimum Seq.
+/// Reads deadline, durability, minimum Seq and transaction.
 ///
 /// # Errors
-/// 400 naming the header.
+/// 400 naming the header; 404 for what cannot be the id of a transaction.
 pub(super) fn of(
     headers: &HeaderMap,
     settings: &HttpSettings,
@@ -44,6 +45,13 @@ pub(super) fn of(
         Some(Err(_)) => return Err(malformed(&DURABILITY_HEADER, "sync, interval or none")),
     };
     let min_seq = number(headers, &MIN_SEQ)?.map(Seq::new);
+    let transaction = transaction(headers, surface)?;
+    if let (Some(_), Some(_)) = (transaction, min_seq) {
+        let message = format!(
+            "{MIN_SEQ} belongs to the beginning of a transaction: within one the view does not move"
+        );
+        return Err(Failure::invalid(message).detail("header", MIN_SEQ.as_str()));
+    }
     let deadline = Instant::now() + span;
     Ok(Call {
         surface,
@@ -52,7 +60,26 @@ pub(super) fn of(
         by_caller,
         durability,
         min_seq,
+        transaction,
     })
+}
+
+/// The transaction that a request joins.
+fn transaction(headers: &HeaderMap, surface: &Surface) -> Outcome<Option<TransactionKey>> {
+    let mut lines = headers.get_all(TRANSACTION).iter();
+    let Some(id) = lines.next() else {
+        return Ok(None);
+    };
+    if lines.next().is_some() {
+        return Err(malformed(&TRANSACTION, "one id"));
+    }
+    if !surface.is_data() {
+        let message =
+            format!("the header {TRANSACTION} has no meaning here: this is no route of data");
+        return Err(Failure::invalid(message).detail("header", TRANSACTION.as_str()));
+    }
+    let key = id.to_str().ok().and_then(|id| id.trim().parse().ok());
+    key.map(Some).ok_or_else(no_such_transaction)
 }
 
 /// Refuses what would be ignored, and what the client relies on.
@@ -64,9 +91,6 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap, writes: bool) -> Outcome<(
         let message = format!("the header {name} is not supported by this version");
         Err(Failure::new(Code::NotImplemented, message).detail("header", name.as_str()))
     };
-    if headers.contains_key(TRANSACTION) {
-        return refused(&TRANSACTION);
-    }
     if writes && headers.contains_key(IDEMPOTENCY) {
         return refused(&IDEMPOTENCY);
     }

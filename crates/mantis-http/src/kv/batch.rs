@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::value::expiry;
-use crate::answer::{enveloped, with_commit};
+use crate::answer::{enveloped, shown_version, with_commit};
 use crate::app::App;
 use crate::body::{list_of_members, maybe_span, maybe_whole, present};
 use crate::call::{Call, Payload, strange_reply};
@@ -287,16 +287,16 @@ impl<'a> ResultView<'a> {
                     }
                 });
                 view.content_type = Some(&entry.content_type);
-                view.version = Some(entry.version.get());
+                view.version = shown_version(entry.version);
             }
             Ok(OpDone::Got(None)) => (view.success, view.error) = (false, Some("not_found")),
             Ok(OpDone::Set { created, version }) => {
-                (view.created, view.version) = (Some(*created), Some(version.get()));
+                (view.created, view.version) = (Some(*created), shown_version(*version));
             }
             Ok(OpDone::Deleted { deleted }) => view.deleted = Some(*deleted),
             Ok(OpDone::Incremented { value, version }) => {
                 view.value = Some(ResultValue::Number(*value));
-                view.version = Some(version.get());
+                view.version = shown_version(*version);
             }
             Err(error) => {
                 (view.success, view.error) = (false, Some(error.code().as_str()));

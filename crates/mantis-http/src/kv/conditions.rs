@@ -1,7 +1,7 @@
 //! Conditional requests: `If-Match` and `If-None-Match` against the version of a value.
 
 use http::{HeaderMap, HeaderName, header};
-use mantis_session::Condition;
+use mantis_session::{Condition, UNCOMMITTED};
 use mantis_types::{Code, Seq};
 
 use crate::failure::{Failure, Outcome};
@@ -109,7 +109,9 @@ fn wanted(headers: &HeaderMap, name: &HeaderName, weak_too: bool) -> Outcome<Opt
                 .strip_prefix('"')
                 .and_then(|rest| rest.strip_suffix('"'));
             let inner = inner.ok_or_else(malformed)?;
+            // What a transaction has not committed has no version that somebody could know.
             if let Ok(number) = inner.parse()
+                && number != UNCOMMITTED.get()
                 && (!weak || weak_too)
                 && versions.len() < TAGS_MAX
             {

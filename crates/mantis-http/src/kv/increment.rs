@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{Uri, header};
+use http::Uri;
 use mantis_session::{Command, Reply};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{enveloped, etag, with_commit, with_header};
+use crate::answer::{enveloped, shown_version, with_commit, with_etag};
 use crate::app::App;
 use crate::body::{maybe_whole, whole};
 use crate::call::{Call, PathKey, Payload, strange_reply};
@@ -32,7 +32,7 @@ pub(crate) struct IncrementForm {
 struct Incremented<'a> {
     key: TextOrBase64<'a>,
     value: i64,
-    version: u64,
+    version: Option<u64>,
 }
 
 /// Add to an integer
@@ -70,8 +70,8 @@ pub(crate) async fn increment(
     let data = Incremented {
         key: TextOrBase64(&key),
         value,
-        version: version.get(),
+        version: shown_version(version),
     };
-    let response = with_header(enveloped(&data, None)?, header::ETAG, etag(version));
+    let response = with_etag(enveloped(&data, None)?, version);
     Ok(with_commit(response, Some(done.committed)))
 }

@@ -11,7 +11,7 @@ use mantis_session::{Command, List, ListItem, ListPage, Reply};
 use serde::Serialize;
 
 use super::show::EntryView;
-use crate::answer::{Meta, enveloped};
+use crate::answer::{Meta, enveloped, shown_version};
 use crate::app::App;
 use crate::call::{Call, strange_reply};
 use crate::failure::{Failure, Outcome};
@@ -88,7 +88,7 @@ enum Row<'a> {
         key: TextOrBase64<'a>,
         value: Option<()>,
         error: &'static str,
-        version: u64,
+        version: Option<u64>,
     },
 }
 
@@ -100,7 +100,7 @@ impl<'a> Row<'a> {
                 key: TextOrBase64(&item.key),
                 value: None,
                 error: "wrong_type",
-                version: item.version.get(),
+                version: shown_version(item.version),
             }),
         }
     }

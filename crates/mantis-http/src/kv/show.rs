@@ -8,7 +8,9 @@ use mantis_types::Code;
 use serde::Serialize;
 
 use super::conditions::{self, ReadVerdict};
-use crate::answer::{TTL_HEADER, enveloped_in, etag, not_modified, with_header};
+use crate::answer::{
+    TTL_HEADER, enveloped_in, not_modified, shown_version, with_etag, with_header,
+};
 use crate::app::App;
 use crate::call::{Call, Head, PathKey, strange_reply};
 use crate::failure::{Failure, Outcome};
@@ -27,7 +29,7 @@ pub(crate) struct EntryView<'a> {
     value: Shown<'a>,
     content_type: &'a str,
     ttl: Option<u64>,
-    version: u64,
+    version: Option<u64>,
     #[serde(flatten)]
     rest: Option<Rest<'a>>,
 }
@@ -48,7 +50,7 @@ impl<'a> EntryView<'a> {
             value: format.show(&entry.value)?,
             content_type: &entry.content_type,
             ttl: seconds_left(entry),
-            version: entry.version.get(),
+            version: shown_version(entry.version),
             rest: None,
         })
     }
@@ -166,7 +168,7 @@ async fn read(app: &App, call: &Call, key: bytes::Bytes) -> Outcome<Entry> {
 }
 
 fn labelled(response: Response, entry: &Entry) -> Response {
-    let response = with_header(response, header::ETAG, etag(entry.version));
+    let response = with_etag(response, entry.version);
     let response = with_header(response, header::VARY, HeaderValue::from_static("Accept"));
     match seconds_left(entry) {
         Some(seconds) => with_header(response, TTL_HEADER, HeaderValue::from(seconds)),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::conditions;
-use crate::answer::{TTL_HEADER, enveloped, etag, with_commit, with_header};
+use crate::answer::{TTL_HEADER, enveloped, shown_version, with_commit, with_etag};
 use crate::app::App;
 use crate::body::{is_json, maybe_span};
 use crate::call::{Call, PathKey, Payload, strange_reply};
@@ -48,7 +48,7 @@ struct Written<'a> {
     key: TextOrBase64<'a>,
     message: &'static str,
     created: bool,
-    version: u64,
+    version: Option<u64>,
 }
 
 /// Write a value
@@ -88,9 +88,9 @@ pub(crate) async fn store(
         key: TextOrBase64(&key),
         message: "stored",
         created: done.created,
-        version: version.get(),
+        version: shown_version(version),
     };
-    let response = with_header(enveloped(&data, None)?, header::ETAG, etag(version));
+    let response = with_etag(enveloped(&data, None)?, version);
     Ok(with_commit(response, Some(done.committed)))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::operations::{OperationKind, share};
 use super::process::cpu_time;
 use super::prometheus::{Family, counter, gauge, histogram, label, whole};
+use super::transactions::transactions;
 use crate::app::App;
 use crate::rate::RouteClass;
 
@@ -16,6 +17,7 @@ pub(crate) fn sources(app: &App) -> Vec<Family> {
     all.extend(process(app));
     all.extend(log(app));
     all.extend(storage(app));
+    all.extend(transactions(&app.database.status()));
     all.extend(admission(app));
     all
 }
@@ -202,7 +204,12 @@ fn log(app: &App) -> Vec<Family> {
     families
 }
 
-fn cumulative(bounds: &[u64], counts: &[u64], unit: impl Fn(u64) -> f64) -> Vec<(f64, u64)> {
+/// Counts by bound, summed up from the lowest bound on.
+pub(super) fn cumulative(
+    bounds: &[u64],
+    counts: &[u64],
+    unit: impl Fn(u64) -> f64,
+) -> Vec<(f64, u64)> {
     let mut total = 0;
     let mut up_to = |count: &u64| {
         total += count;
@@ -222,10 +229,6 @@ fn storage(app: &App) -> Vec<Family> {
     let row = || label("cache", "row");
     let block = || label("cache", "block");
     vec![
-        counter("mantisdb_transactions_total", "Commits that were answered.").with(
-            label("outcome", "committed"),
-            whole(status.transactions.committed),
-        ),
         ratio(
             (storage.row_cache_hits, storage.row_cache_misses),
             (storage.block_cache_hits, storage.block_cache_misses),

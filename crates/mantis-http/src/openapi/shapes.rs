@@ -124,8 +124,10 @@ pub(crate) struct EntryShape {
     /// Seconds left; null for never.
     #[schema(required)]
     ttl: Option<u64>,
-    /// The commit that wrote it; the `ETag`.
-    version: u64,
+    /// The commit that wrote it, and the `ETag`; null for what the transaction of the request has
+    /// written itself.
+    #[schema(required)]
+    version: Option<u64>,
 }
 
 /// Answer of a write.
@@ -135,7 +137,9 @@ pub(crate) struct WrittenShape {
     message: String,
     /// Whether the key was absent before.
     created: bool,
-    version: u64,
+    /// Null inside a transaction.
+    #[schema(required)]
+    version: Option<u64>,
 }
 
 /// Answer of a delete.
@@ -151,7 +155,9 @@ pub(crate) struct RemovedShape {
 pub(crate) struct IncrementedShape {
     key: KeyShape,
     value: i64,
-    version: u64,
+    /// Null inside a transaction.
+    #[schema(required)]
+    version: Option<u64>,
 }
 
 /// One entry of a list: a key, or with `values=true` an object.

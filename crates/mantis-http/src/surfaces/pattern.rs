@@ -22,6 +22,16 @@ impl Pattern {
         let (_, suffix) = parameter.split_once('}')?;
         path.strip_prefix(prefix)?.strip_suffix(suffix)
     }
+    /// What stands for the segment `{name}` in a raw path; `None` when the path has another form.
+    pub(crate) fn parameter<'a>(self, name: &str, path: &'a str) -> Option<&'a str> {
+        let mut segments = path.split('/');
+        let found = self.0.split('/').find_map(|part| {
+            let segment = segments.next()?;
+            let known = part.strip_prefix('{')?.strip_suffix('}')?;
+            (known == name).then_some(segment)
+        });
+        found.filter(|_| self.matches(path))
+    }
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
@@ -66,6 +76,15 @@ mod tests {
         ] {
             assert_eq!(Pattern(pattern).matches(path), expected, "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn a_parameter_is_the_segment_in_its_place() {
+        let pattern = Pattern("/t/{id}/s/{name}/x");
+        assert_eq!(pattern.parameter("id", "/t/1/s/a%2F/x"), Some("1"));
+        assert_eq!(pattern.parameter("name", "/t/1/s/a%2F/x"), Some("a%2F"));
+        assert_eq!(pattern.parameter("other", "/t/1/s/a/x"), None);
+        assert_eq!(pattern.parameter("id", "/t/1/s/a/y"), None);
     }
 
     #[test]

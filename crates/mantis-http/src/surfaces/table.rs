@@ -74,14 +74,8 @@ pub(crate) const SURFACES: &[Surface] = &[
     ),
     later("sql", "/api/v1/query", &[Post], W1, Data),
     // Transactions.
-    later("transactions", "/api/v1/transactions", &[Post], W1, Data),
-    later(
-        "transactions",
-        "/api/v1/transactions/{id}",
-        &[Get],
-        W1,
-        Data,
-    ),
+    built("transactions", "/api/v1/transactions", &[Post], Data),
+    built("transactions", "/api/v1/transactions/{id}", &[Get], Data),
     later(
         "transactions",
         "/api/v1/transactions/{id}/query",
@@ -103,39 +97,34 @@ pub(crate) const SURFACES: &[Surface] = &[
         W1,
         Data,
     ),
-    later(
+    built(
         "transactions",
         "/api/v1/transactions/{id}/commit",
         &[Post],
-        W1,
         Data,
     ),
-    later(
+    built(
         "transactions",
         "/api/v1/transactions/{id}/rollback",
         &[Post],
-        W1,
         Data,
     ),
-    later(
+    built(
         "transactions",
         "/api/v1/transactions/{id}/savepoints",
         &[Post],
-        W1,
         Data,
     ),
-    later(
+    built(
         "transactions",
         "/api/v1/transactions/{id}/savepoints/{name}/rollback",
         &[Post],
-        W1,
         Data,
     ),
-    later(
+    built(
         "transactions",
         "/api/v1/transactions/{id}/savepoints/{name}/release",
         &[Post],
-        W1,
         Data,
     ),
     later("transactions", "/api/transactions", ANY, W2, Admin),

@@ -29,4 +29,6 @@ mod streams;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod transactions;
+#[cfg(test)]
 mod wire;

@@ -7,6 +7,11 @@ use mantis_engine::Counter;
 
 use super::LockError;
 
+/// Upper bounds of the waits in [`LockStats::waits_us`], in microseconds.
+pub const LOCK_WAIT_BOUNDS_US: [u64; 10] = [
+    10, 100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000,
+];
+
 /// Row locks now, and counts since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LockStats {
@@ -26,6 +31,9 @@ pub struct LockStats {
     pub wait_total: Duration,
     /// The longest of them.
     pub wait_max: Duration,
+    /// How many of them took up to each of [`LOCK_WAIT_BOUNDS_US`] and longer than the one before;
+    /// the last for those beyond all.
+    pub waits_us: [u64; LOCK_WAIT_BOUNDS_US.len() + 1],
 }
 
 /// Live counters.
@@ -37,6 +45,7 @@ pub(super) struct LockCounters {
     refused: Counter,
     wait_nanos: Counter,
     wait_nanos_max: AtomicU64,
+    waits_us: [AtomicU64; LOCK_WAIT_BOUNDS_US.len() + 1],
 }
 
 impl LockCounters {
@@ -56,6 +65,13 @@ impl LockCounters {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         self.wait_nanos.add(nanos);
         self.wait_nanos_max.fetch_max(nanos, Relaxed);
+        let bounds = LOCK_WAIT_BOUNDS_US.into_iter().chain([u64::MAX]);
+        let found = bounds
+            .zip(&self.waits_us)
+            .find(|(bound, _)| nanos / 1000 <= *bound);
+        if let Some((_, count)) = found {
+            count.fetch_add(1, Relaxed);
+        }
     }
 
     pub(super) fn stats(&self, held: usize, waiting: usize) -> LockStats {
@@ -68,6 +84,10 @@ impl LockCounters {
             refused: self.refused.get(),
             wait_total: Duration::from_nanos(self.wait_nanos.get()),
             wait_max: Duration::from_nanos(self.wait_nanos_max.load(Relaxed)),
+            waits_us: std::array::from_fn(|at| {
+                let count = self.waits_us.get(at);
+                count.map_or(0, |count| count.load(Relaxed))
+            }),
         }
     }
 }

@@ -31,6 +31,7 @@ impl Transaction {
             let seq = self.snapshot_seq();
             let durability = self.pipeline().class_of(seq);
             self.committed = true;
+            self.count_commit();
             return Ok(Committed { seq, durability });
         }
         let store = self.store.clone();
@@ -42,7 +43,15 @@ impl Transaction {
         let seq = started?;
         self.committed = true;
         // The row locks go with `self`, behind this: whoever gets one next sees this commit.
-        store.pipeline().finish(seq, self.durability())
+        let committed = store.pipeline().finish(seq, self.durability())?;
+        store.pipeline().counters.of_transactions.add(1);
+        self.count_commit();
+        Ok(committed)
+    }
+
+    fn count_commit(&self) {
+        let levels = &self.pipeline().counters.levels;
+        levels.of(self.isolation()).committed.add(1);
     }
 
     /// Numbers and applies it; the latches are held for that long.

@@ -218,8 +218,10 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         self.give_back_locks(0);
+        let counters = &self.pipeline().counters;
         if !self.committed {
-            self.pipeline().counters.rolled_back.add(1);
+            counters.rolled_back.add(1);
+            counters.levels.of(self.isolation()).rolled_back.add(1);
         }
     }
 }

@@ -226,6 +226,8 @@ fn waits_are_counted_and_their_time_is_measured() {
         waits: 2,
         wait_total: Duration::from_millis(40),
         wait_max: Duration::from_millis(30),
+        // Up to 10 ms, and up to 50 ms.
+        waits_us: [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0],
         ..LockStats::default()
     };
     assert_eq!(locks.stats(), expected);
