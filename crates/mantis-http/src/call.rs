@@ -11,8 +11,8 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Uri};
-use mantis_session::{Command, Reply, TransactionKey};
-use mantis_types::{Code, Durability, Seq};
+use mantis_session::{Command, Reply, Session, TransactionKey};
+use mantis_types::{Code, Durability, Origin, Seq};
 use tokio::time::Instant;
 
 use crate::access::Caller;
@@ -65,7 +65,7 @@ impl App {
         let answer = match call.transaction {
             Some(key) => self.execute_joined(call, key, command).await,
             None => {
-                let session = self.database.session(call.caller.principal);
+                let session = self.session(call);
                 match session.execute_ready(&command) {
                     Some(answer) => answer.map_err(Failure::from),
                     None => self.execute_alone(call, session, command).await,
@@ -78,6 +78,12 @@ impl App {
         self.operations
             .observe(kind, writes, failed, self.monotonic().saturating_sub(from));
         answer
+    }
+
+    /// The caller's door to the database.
+    pub(crate) fn session(&self, call: &Call) -> Session {
+        let session = self.database.session(call.caller.principal);
+        session.through(Origin::Http)
     }
 
     /// Runs another call that blocks.

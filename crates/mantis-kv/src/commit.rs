@@ -71,11 +71,12 @@ impl Kv {
                 done.push(staged.map_err(|error| (index, error))?);
             }
             let batch = unit.into_batch(ids).map_err(|error| (0, error))?;
-            let Some(batch) = batch else {
+            let Some(mut batch) = batch else {
                 self.count_done(&done);
                 return Ok((done, None));
             };
-            let pending = self.store.start(&latched, &batch, terms.durability);
+            batch.set_origin(terms.origin);
+            let pending = self.store.start(&latched, batch, terms.durability);
             let pending = pending.map_err(|error| (0, error.into()))?;
             drop(latched);
             self.count_done(&done);

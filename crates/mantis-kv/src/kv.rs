@@ -199,17 +199,29 @@ impl Kv {
     /// `TooLarge` for too many operations or bytes, before anything is done.
     pub fn batch(
         &self,
-        _: Access,
+        access: Access,
         batch: &Batch,
         deadline: Option<Duration>,
     ) -> Result<BatchDone, KvError> {
+        let terms = Terms {
+            deadline,
+            ..Terms::from(batch.durability)
+        };
+        self.batch_on(access, batch, terms)
+    }
+
+    /// The same on terms; of those and the batch the batch's durability counts.
+    ///
+    /// # Errors
+    /// As [`Self::batch`].
+    pub fn batch_on(&self, _: Access, batch: &Batch, terms: Terms) -> Result<BatchDone, KvError> {
         self.check_count(batch)?;
         if batch.ops.iter().all(|op| matches!(op, BatchOp::Get { .. })) {
             return self.batch_of_gets(batch);
         }
         let terms = Terms {
             durability: batch.durability,
-            deadline,
+            ..terms
         };
         if batch.atomic {
             let (done, committed) = self.unit(&batch.ops, terms)?;
@@ -304,7 +316,7 @@ impl Kv {
         // Readers must find the new generation before its Seq can become visible.
         let since = self.store.next_seq(&latched);
         self.keyspace.push(since, id);
-        let started = self.store.start(&latched, &batch.finish(), durability);
+        let started = self.store.start(&latched, batch.finish(), durability);
         if started.is_err() {
             self.keyspace.pop(since);
         }

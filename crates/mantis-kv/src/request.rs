@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use mantis_types::{Durability, Seq};
+use mantis_types::{Durability, Origin, Seq};
 
 /// When a write may replace what is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,13 +39,15 @@ pub struct Terms {
     /// The moment, by the environment's monotonic clock, up to which the write waits for a row that a
     /// transaction has locked; `None` for ever.
     pub deadline: Option<Duration>,
+    /// Through which door it came.
+    pub origin: Origin,
 }
 
 impl From<Durability> for Terms {
     fn from(durability: Durability) -> Self {
         Self {
             durability,
-            deadline: None,
+            ..Self::default()
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mantis_kv::{EntryScan, List, Terms};
-use mantis_types::{Access, Durability};
+use mantis_types::{Access, Durability, Origin};
 
 use crate::{Command, Database, Reply, SessionError};
 
@@ -35,6 +35,7 @@ pub struct Session {
     database: Database,
     principal: Principal,
     deadline: Option<Duration>,
+    origin: Origin,
 }
 
 impl Session {
@@ -43,6 +44,7 @@ impl Session {
             database,
             principal,
             deadline: None,
+            origin: Origin::Rust,
         }
     }
 
@@ -51,6 +53,13 @@ impl Session {
     #[must_use]
     pub fn until(mut self, deadline: Option<Duration>) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// The same door under its name, which stands in every commit. Default: the library.
+    #[must_use]
+    pub const fn through(mut self, origin: Origin) -> Self {
+        self.origin = origin;
         self
     }
 
@@ -88,7 +97,9 @@ impl Session {
                 Reply::KvIncrement(kv.increment(access, key, by, initial, terms)?)
             }
             Command::KvList(list) => Reply::KvList(kv.list(access, &list)?),
-            Command::KvBatch(batch) => Reply::KvBatch(kv.batch(access, &batch, self.deadline)?),
+            Command::KvBatch(batch) => {
+                Reply::KvBatch(kv.batch_on(access, &batch, self.terms(batch.durability))?)
+            }
         })
     }
 
@@ -123,11 +134,16 @@ impl Session {
         Terms {
             durability,
             deadline: self.deadline,
+            origin: self.origin,
         }
     }
 
     fn access(&self, command: &Command) -> Result<Access, SessionError> {
         self.principal.grant(command.writes())
+    }
+
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
     }
 
     pub(crate) const fn database(&self) -> &Database {

@@ -40,7 +40,8 @@ impl Session {
     /// # Errors
     /// `Forbidden` for a principal that may not; `ShuttingDown`; `ReadOnly` when the log has failed,
     /// unless it is read-only.
-    pub fn begin(&self, begin: Begin) -> Result<Transaction, SessionError> {
+    pub fn begin(&self, mut begin: Begin) -> Result<Transaction, SessionError> {
+        begin.origin = self.origin();
         self.principal().grant(!begin.read_only)?;
         let txn = self.database().store().begin(begin)?;
         Ok(Transaction {

@@ -33,7 +33,7 @@ fn put(store: &Store, number: u64) {
     let batch = batch.finish();
     let keys = batch.entries().map(|entry| entry.key());
     let latched = store.latch_free(&keys, None).expect("no row is locked");
-    let pending = store.start(&latched, &batch, Durability::None);
+    let pending = store.start(&latched, batch, Durability::None);
     let pending = pending.expect("there is room");
     drop(latched);
     store.finish(pending).expect("there is no log");

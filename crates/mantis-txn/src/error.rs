@@ -86,6 +86,12 @@ pub enum TxnError {
         /// The limit.
         max: usize,
     },
+    /// `Limits::watched_max` is reached.
+    #[error("at most {max} keys and ranges can be watched")]
+    TooManyWatched {
+        /// The limit.
+        max: usize,
+    },
     /// A decision at commit time refused, for example an addition past the range of its type.
     #[error("a change could not be combined with the newest version")]
     Merge(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -113,7 +119,7 @@ impl TxnError {
             | Self::TooManyLocks { .. } => Code::TooLarge,
             Self::Conflict { .. } | Self::Locked => Code::SerializationFailure,
             Self::Deadlock => Code::Deadlock,
-            Self::TooManyWaiters { .. } => Code::PoolExhausted,
+            Self::TooManyWaiters { .. } | Self::TooManyWatched { .. } => Code::PoolExhausted,
             Self::TooOld => Code::SnapshotTooOld,
             Self::ReadOnly | Self::NoSuchSavepoint => Code::InvalidRequest,
             Self::Merge(_) => Code::InvalidValue,

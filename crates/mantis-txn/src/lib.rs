@@ -42,7 +42,10 @@ mod error;
 mod latch;
 mod locks;
 pub mod meta;
+#[cfg(test)]
+mod model;
 mod order;
+mod outbox;
 mod pipeline;
 mod ring;
 mod stats;
@@ -51,6 +54,7 @@ mod sweep;
 mod tracking;
 mod transaction;
 mod txn_id;
+mod watch;
 
 pub use error::TxnError;
 pub use latch::Latched;
@@ -63,3 +67,11 @@ pub use store::{DurableHook, Pending, Store, read_u64};
 pub use sweep::reclaim_members;
 pub use transaction::{Begin, Merge, Transaction, TxnScan};
 pub use txn_id::TxnId;
+pub use watch::{Watch, WatchSet, WatchStats};
+
+/// How many schedules a model runs: `MANTIS_SCHEDULES`, or a few.
+#[cfg(test)]
+fn schedules(few: usize) -> usize {
+    let asked = std::env::var("MANTIS_SCHEDULES").ok();
+    asked.and_then(|asked| asked.parse().ok()).unwrap_or(few)
+}

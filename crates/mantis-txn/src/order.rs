@@ -13,6 +13,8 @@ pub(crate) struct Order {
     pub(crate) points: bool,
     /// Whether they enter their keys in order, too.
     pub(crate) ranges: bool,
+    /// Whether commits are kept for observers.
+    pub(crate) observed: bool,
     /// The last keys that were entered.
     pub(crate) recent: Recent,
 }
@@ -24,6 +26,7 @@ impl Order {
             next: last.next(),
             points: false,
             ranges: false,
+            observed: false,
             recent: Recent::default(),
         }
     }

@@ -18,6 +18,7 @@ use crate::TxnError;
 use crate::conflict::Checks;
 use crate::latch::Latched;
 use crate::order::Order;
+use crate::outbox::Outbox;
 use crate::ring::{Blocked, Ring, SLOTS};
 use crate::stats::TxnCounters;
 use crate::tracking::Tracking;
@@ -38,6 +39,14 @@ pub struct Committed {
     pub durability: Durability,
 }
 
+/// A commit that has its number.
+struct Entered {
+    seq: Seq,
+    placement: Placement,
+    /// Somebody wants to be told of it.
+    observed: bool,
+}
+
 pub(crate) struct Pipeline {
     pub(crate) env: Env,
     pub(crate) engine: Arc<dyn Engine>,
@@ -47,6 +56,8 @@ pub(crate) struct Pipeline {
     pub(crate) sequencer: Mutex<Order>,
     pub(crate) tracking: Tracking,
     ring: Ring,
+    /// Commits on their way to those who observe.
+    pub(crate) outbox: Outbox,
     closed: AtomicBool,
     /// Guards nothing but the sleep of those who wait for the visible edge.
     sleepers: Mutex<()>,
@@ -66,6 +77,7 @@ impl Pipeline {
         limits: &Limits,
     ) -> Self {
         let tracking = Tracking::new(env.rng().next_u64(), limits);
+        let outbox = Outbox::new(env.rng().next_u64(), limits);
         Self {
             env,
             engine,
@@ -73,6 +85,7 @@ impl Pipeline {
             sequencer: Mutex::new(Order::behind(last)),
             tracking,
             ring: Ring::new(),
+            outbox,
             closed: AtomicBool::new(false),
             sleepers: Mutex::new(()),
             edge_moved: Condvar::new(),
@@ -99,16 +112,24 @@ impl Pipeline {
     pub(crate) fn start(
         &self,
         _latched: &Latched<'_>,
-        batch: &WriteBatch,
+        mut batch: WriteBatch,
         durability: Durability,
         checks: Option<&Checks<'_>>,
     ) -> Result<Seq, TxnError> {
+        batch.set_time(self.env.clock().now_ms());
         let prepared = Prepared::new(batch.as_bytes());
         let checked = checks.map(|checks| self.tracking.check(checks));
         let checked = checks.zip(checked.transpose()?);
-        let (seq, placement) = self.enter(batch, &prepared, checked)?;
-        self.engine.apply(&placement, seq, batch);
+        let Entered {
+            seq,
+            placement,
+            observed,
+        } = self.enter(&batch, &prepared, checked)?;
+        self.engine.apply(&placement, seq, &batch);
         drop(placement);
+        if observed {
+            self.outbox.keep(seq, batch);
+        }
         let must_be_durable = durability == Durability::Sync && self.log.is_some();
         self.ring.finish(seq, must_be_durable);
         self.advance();
@@ -120,7 +141,7 @@ impl Pipeline {
         batch: &WriteBatch,
         prepared: &Prepared<'_>,
         checked: Option<(&Checks<'_>, Seq)>,
-    ) -> Result<(Seq, Placement), TxnError> {
+    ) -> Result<Entered, TxnError> {
         let bytes = batch.as_bytes().len() as u64;
         loop {
             let mut order = self.sequencer.lock();
@@ -144,7 +165,11 @@ impl Pipeline {
             let placement = self.engine.place(seq, bytes);
             self.tracking.enter(&mut order, batch, visible);
             order.next = seq.next();
-            return Ok((seq, placement));
+            return Ok(Entered {
+                seq,
+                placement,
+                observed: order.observed,
+            });
         }
     }
 
@@ -154,11 +179,14 @@ impl Pipeline {
         let mut moved = false;
         loop {
             let visible = horizon.get();
-            if self
-                .ring
-                .next_publishable(visible, self.durable_seq())
-                .is_err()
-            {
+            let publishable = self.ring.next_publishable(visible, self.durable_seq());
+            let Ok(next) = publishable else {
+                break;
+            };
+            // Looked at behind the mark: whoever began to observe before this commit was numbered is
+            // seen here.
+            if self.outbox.covers(next) {
+                moved |= self.publish_observed();
                 break;
             }
             moved |= horizon.advance(visible);
@@ -168,6 +196,29 @@ impl Pipeline {
             drop(self.sleepers.lock());
             self.edge_moved.notify_all();
         }
+    }
+
+    /// The same while somebody observes: one thread at a time tells the observers of each commit, and
+    /// then moves the edge over it. Whoever finds another one at it leaves the rest to that one.
+    fn publish_observed(&self) -> bool {
+        let mut moved = false;
+        self.outbox.one_at_a_time(|| {
+            while self.publish_next() {
+                moved = true
+            }
+        });
+        moved
+    }
+
+    /// Tells of the next commit and moves the edge over it, if it may.
+    fn publish_next(&self) -> bool {
+        let horizon = self.engine.horizon();
+        let visible = horizon.get();
+        let publishable = self.ring.next_publishable(visible, self.durable_seq());
+        publishable.is_ok_and(|next| {
+            self.outbox.tell(next);
+            horizon.advance(visible)
+        })
     }
 
     /// Waits until `seq` has survived what `durability` promises, and is visible.

@@ -3,7 +3,7 @@
 use mantis_engine::Counter;
 use mantis_types::Isolation;
 
-use crate::LockStats;
+use crate::{LockStats, WatchStats};
 
 /// Live counters.
 #[derive(Debug, Default)]
@@ -88,6 +88,8 @@ pub struct TxnStats {
     pub rolled_back: u64,
     /// Row locks.
     pub locks: LockStats,
+    /// Watched reads.
+    pub watch: WatchStats,
     /// Keys that the conflict index remembers.
     pub noted_keys: u64,
     /// Entries that the sweep deleted because their time had come.

@@ -231,7 +231,7 @@ impl Store {
     pub fn start(
         &self,
         latched: &Latched<'_>,
-        batch: &WriteBatch,
+        batch: WriteBatch,
         durability: Durability,
     ) -> Result<Pending, TxnError> {
         let seq = self
@@ -353,6 +353,7 @@ impl Store {
             conflicts: counters.conflicts.get(),
             rolled_back: counters.rolled_back.get(),
             locks: self.row_locks().stats(),
+            watch: self.pipeline().outbox.watch.stats(),
             noted_keys: self.pipeline().tracking.index.keys() as u64,
             expired: counters.expired.get(),
             reclaimed: counters.reclaimed.get(),
@@ -458,7 +459,7 @@ impl StoreInner {
         self.pipeline.admit(batch.len() as u64)?;
         let latched = self.latches.one(key.as_bytes());
         self.pipeline
-            .start(&latched, &batch.finish(), Durability::None, None)?;
+            .start(&latched, batch.finish(), Durability::None, None)?;
         self.ids_end.store(new_end, SeqCst);
         Ok(())
     }

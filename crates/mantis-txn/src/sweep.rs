@@ -92,7 +92,7 @@ impl StoreInner {
         }
         let seq = self
             .pipeline
-            .start(&latched, &batch.finish(), Durability::None, None)?;
+            .start(&latched, batch.finish(), Durability::None, None)?;
         drop(latched);
         self.pipeline.finish(seq, Durability::None)?;
         self.pipeline.counters.expired.add(expired);
@@ -135,7 +135,7 @@ impl StoreInner {
         let latched = self.latches.one(&entry);
         let seq = self
             .pipeline
-            .start(&latched, &batch.finish(), Durability::None, None)?;
+            .start(&latched, batch.finish(), Durability::None, None)?;
         drop(latched);
         self.pipeline.finish(seq, Durability::None)?;
         self.pipeline.counters.reclaimed.add(members as u64);

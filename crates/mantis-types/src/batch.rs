@@ -1,8 +1,10 @@
 //! The write batch: the changes of one commit, in the very bytes that go to the log.
 //!
 //! ```text
-//! u32  count of operations, little-endian
-//! then for each, keys strictly ascending:
+//! u32  count of operations, little-endian; its highest bit says that a head follows
+//! u64  head: when it was committed, Unix time in milliseconds
+//! u8   head: through which door it came
+//! then for each operation, keys strictly ascending:
 //! u8   1 put, 0 delete
 //! u16  length of the encoded key
 //! u32  length of the record (put only)
@@ -13,16 +15,31 @@
 
 use crate::codec::CodecError;
 use crate::key::KEY_BYTES_MAX;
+use crate::origin::Origin;
 
 const OP_DELETE: u8 = 0;
 const OP_PUT: u8 = 1;
 const COUNT_LEN: usize = 4;
+/// Count, time and origin.
+const HEAD_LEN: usize = COUNT_LEN + 9;
+const HAS_HEAD: u32 = 1 << 31;
 
 /// Checked bytes of a batch: every key is within the limit, the keys are strictly ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteBatch {
     bytes: Vec<u8>,
     count: u32,
+    /// Where the operations begin.
+    start: usize,
+}
+
+/// When a commit was made, and through which door.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchHead {
+    /// Unix time in milliseconds.
+    pub time_ms: u64,
+    /// The door.
+    pub origin: Origin,
 }
 
 impl WriteBatch {
@@ -33,6 +50,7 @@ impl WriteBatch {
     /// (bytes left over).
     pub fn from_log(bytes: Vec<u8>) -> Result<Self, CodecError> {
         let mut entries = BatchEntries::over(&bytes)?;
+        let start = bytes.len() - entries.rest.len();
         let mut last: Option<&[u8]> = None;
         let mut count = 0;
         while let Some(entry) = entries.try_next()? {
@@ -50,7 +68,11 @@ impl WriteBatch {
             count += 1;
         }
         if entries.rest.is_empty() {
-            Ok(Self { bytes, count })
+            Ok(Self {
+                bytes,
+                count,
+                start,
+            })
         } else {
             Err(CodecError::TooLong {
                 len: bytes.len(),
@@ -63,6 +85,38 @@ impl WriteBatch {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// When it was committed, and through which door; `None` in logs that were written before batches
+    /// had heads.
+    #[must_use]
+    pub fn head(&self) -> Option<BatchHead> {
+        let head = self.bytes.get(COUNT_LEN..self.start)?;
+        let (time, rest) = head.split_first_chunk::<8>()?;
+        // It was checked when the batch was made.
+        let origin = rest.first().copied().and_then(Origin::from_byte)?;
+        Some(BatchHead {
+            time_ms: u64::from_le_bytes(*time),
+            origin,
+        })
+    }
+
+    /// Says when it was committed. A batch without a head stays without.
+    pub fn set_time(&mut self, time_ms: u64) {
+        if self.start == HEAD_LEN
+            && let Some(place) = self.bytes.get_mut(COUNT_LEN..HEAD_LEN - 1)
+        {
+            place.copy_from_slice(&time_ms.to_le_bytes());
+        }
+    }
+
+    /// Says through which door it came. A batch without a head stays without.
+    pub fn set_origin(&mut self, origin: Origin) {
+        if self.start == HEAD_LEN
+            && let Some(place) = self.bytes.get_mut(HEAD_LEN - 1)
+        {
+            *place = origin.byte();
+        }
     }
 
     /// How many keys it changes.
@@ -80,7 +134,7 @@ impl WriteBatch {
     #[must_use]
     pub fn entries(&self) -> BatchEntries<'_> {
         BatchEntries {
-            rest: self.bytes.get(COUNT_LEN..).unwrap_or_default(),
+            rest: self.bytes.get(self.start..).unwrap_or_default(),
             left: self.count,
         }
     }
@@ -135,12 +189,21 @@ pub struct BatchEntries<'a> {
 
 impl<'a> BatchEntries<'a> {
     fn over(bytes: &'a [u8]) -> Result<Self, CodecError> {
-        let (count, rest) = bytes
+        let (count, mut rest) = bytes
             .split_first_chunk::<COUNT_LEN>()
             .ok_or(CodecError::Truncated)?;
+        let count = u32::from_le_bytes(*count);
+        if count & HAS_HEAD != 0 {
+            let (head, behind) = rest
+                .split_first_chunk::<{ HEAD_LEN - COUNT_LEN }>()
+                .ok_or(CodecError::Truncated)?;
+            let [.., origin] = *head;
+            Origin::from_byte(origin).ok_or(CodecError::UnknownTag(origin))?;
+            rest = behind;
+        }
         Ok(Self {
             rest,
-            left: u32::from_le_bytes(*count),
+            left: count & !HAS_HEAD,
         })
     }
 
@@ -206,8 +269,8 @@ impl WriteBatchBuilder {
     /// An empty batch with room for about `bytes` bytes.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        let mut buffer = Vec::with_capacity(bytes + COUNT_LEN);
-        buffer.extend([0; COUNT_LEN]);
+        let mut buffer = Vec::with_capacity(bytes + HEAD_LEN);
+        buffer.extend([0; HEAD_LEN]);
         Self {
             bytes: buffer,
             count: 0,
@@ -301,11 +364,12 @@ impl WriteBatchBuilder {
             self.sort();
         }
         if let Some(place) = self.bytes.first_chunk_mut::<COUNT_LEN>() {
-            *place = self.count.to_le_bytes();
+            *place = (self.count | HAS_HEAD).to_le_bytes();
         }
         WriteBatch {
             bytes: self.bytes,
             count: self.count,
+            start: HEAD_LEN,
         }
     }
 
@@ -321,7 +385,7 @@ impl WriteBatchBuilder {
 
     fn sort(&mut self) {
         let entries = BatchEntries {
-            rest: self.bytes.get(COUNT_LEN..).unwrap_or_default(),
+            rest: self.bytes.get(HEAD_LEN..).unwrap_or_default(),
             left: self.count,
         };
         let mut aged: Vec<(usize, BatchEntry<'_>)> = entries.enumerate().collect();
@@ -329,7 +393,7 @@ impl WriteBatchBuilder {
         aged.sort_unstable_by(|(age_a, a), (age_b, b)| a.key().cmp(b.key()).then(age_b.cmp(age_a)));
         aged.dedup_by(|(_, later), (_, kept)| later.key() == kept.key());
         let mut sorted = Vec::with_capacity(self.bytes.len());
-        sorted.extend([0; COUNT_LEN]);
+        sorted.extend([0; HEAD_LEN]);
         let mut count = 0;
         for (_, entry) in aged {
             write_entry(&entry, &mut sorted);
@@ -409,6 +473,37 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_says_when_and_whence_and_an_old_one_does_not() {
+        let mut builder = WriteBatchBuilder::default();
+        builder.put(b"b", b"1").unwrap();
+        builder.put(b"a", b"2").unwrap();
+        let mut batch = builder.finish();
+        assert_eq!(batch.head(), Some(BatchHead::default()));
+        batch.set_time(1_700_000_000_123);
+        batch.set_origin(Origin::Http);
+        let head = BatchHead {
+            time_ms: 1_700_000_000_123,
+            origin: Origin::Http,
+        };
+        assert_eq!(batch.head(), Some(head));
+        let read = WriteBatch::from_log(batch.as_bytes().to_vec()).unwrap();
+        assert_eq!((read.head(), ops(&read)), (Some(head), ops(&batch)));
+
+        let old = [&2_u32.to_le_bytes()[..], &batch.as_bytes()[HEAD_LEN..]].concat();
+        let mut old = WriteBatch::from_log(old).unwrap();
+        old.set_time(1);
+        old.set_origin(Origin::Http);
+        assert_eq!((old.head(), ops(&old)), (None, ops(&batch)));
+
+        let mut strange = batch.as_bytes().to_vec();
+        strange[HEAD_LEN - 1] = 200;
+        assert_eq!(
+            WriteBatch::from_log(strange),
+            Err(CodecError::UnknownTag(200))
+        );
+    }
+
+    #[test]
     fn foreign_bytes_are_refused() {
         let mut builder = WriteBatchBuilder::default();
         builder.put(b"a", b"1").unwrap();
@@ -426,7 +521,7 @@ mod tests {
             Err(CodecError::TooLong { .. })
         ));
         let mut swapped = good;
-        swapped[4 + 7] = b'z';
+        swapped[HEAD_LEN + 7] = b'z';
         assert_eq!(WriteBatch::from_log(swapped), Err(CodecError::Unsorted));
     }
 }

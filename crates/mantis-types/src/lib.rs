@@ -22,17 +22,19 @@ mod isolation;
 mod key;
 mod kind;
 mod limits;
+mod origin;
 mod record;
 mod seq;
 
 pub use access::Access;
-pub use batch::{BatchEntries, BatchEntry, BatchOp, WriteBatch, WriteBatchBuilder};
+pub use batch::{BatchEntries, BatchEntry, BatchHead, BatchOp, WriteBatch, WriteBatchBuilder};
 pub use codec::{CodecError, decode_ordered, encode_ordered};
 pub use durability::Durability;
 pub use isolation::Isolation;
 pub use key::{DatabaseId, EncodedKey, KEY_BYTES_MAX, OwnerId, Space, prefix_end, split_key};
 pub use kind::{Code, ErrorKind};
 pub use limits::Limits;
+pub use origin::Origin;
 pub use record::{
     ContentType, RECORD_VERSION, RecordBuilder, RecordView, ValueKind, seq_of, stamp_seq,
 };

@@ -52,6 +52,9 @@ pub struct Limits {
     pub transactions_ended_max: usize,
     /// Most requests that wait for their turn in one transaction. Beyond: `pool_exhausted`.
     pub transaction_queue_max: usize,
+    /// Most keys and ranges that are watched for commits which touch them, some 100 bytes and the key
+    /// each. Beyond: `pool_exhausted`.
+    pub watched_max: usize,
 }
 
 impl Default for Limits {
@@ -78,6 +81,7 @@ impl Default for Limits {
             transactions_max: 10_000,
             transactions_ended_max: 100_000,
             transaction_queue_max: 128,
+            watched_max: 4_000_000,
         }
     }
 }

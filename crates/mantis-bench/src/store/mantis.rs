@@ -76,7 +76,7 @@ impl Mantis {
     ) -> Result<()> {
         self.store.admit(batch.len() as u64)?;
         let latched = self.store.latch(key.as_bytes());
-        let pending = self.store.start(&latched, &batch.finish(), durability)?;
+        let pending = self.store.start(&latched, batch.finish(), durability)?;
         drop(latched);
         self.store.finish(pending)?;
         Ok(())

@@ -147,7 +147,7 @@ impl Txn for MantisTxn<'_> {
                 let batch = batch.finish();
                 let keys = batch.entries().map(|entry| entry.key());
                 let latched = store.latch_free(&keys, None)?;
-                let pending = store.start(&latched, &batch, durability)?;
+                let pending = store.start(&latched, batch, durability)?;
                 drop(latched);
                 store.finish(pending)?;
             }

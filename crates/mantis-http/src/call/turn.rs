@@ -80,7 +80,7 @@ impl App {
     /// # Errors
     /// 404 for one that this caller has not; 408 at the deadline.
     pub(crate) async fn claim(&self, call: &Call, key: TransactionKey) -> Outcome<Claim> {
-        let session = self.database.session(call.caller.principal);
+        let session = self.session(call);
         let turn = tokio::time::timeout_at(call.deadline, session.claim(key)).await;
         let claim = turn.map_err(|_| call.terms(false).late())?;
         claim.map_err(Failure::from)

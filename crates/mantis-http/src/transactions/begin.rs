@@ -87,8 +87,9 @@ pub(crate) async fn begin(
         read_only: form.read_only,
         durability: call.durability,
         deadline: life.map(|life| app.monotonic().saturating_add(life)),
+        ..Begin::default()
     };
-    let session = app.database.session(call.caller.principal);
+    let session = app.session(&call);
     let begun = app.blocking(&call, move || session.open_transaction(begin));
     let status = begun.await?.map_err(Failure::from)?;
     let mut response = enveloped(&TransactionView::new(&app, &status), None)?;

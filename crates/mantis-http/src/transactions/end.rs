@@ -138,7 +138,7 @@ pub(crate) async fn rollback(
     let claim = app.claim(&call, key).await?;
     let ended = app.blocking(&call, move || claim.rollback()).await?;
     ended.map_err(Failure::from)?;
-    let session = app.database.session(call.caller.principal);
+    let session = app.session(&call);
     let status = session.transaction_status(key).map_err(Failure::from)?;
     enveloped(
         &RolledBackView {
@@ -150,7 +150,7 @@ pub(crate) async fn rollback(
 }
 
 fn with_state(app: &App, call: &Call, key: TransactionKey, failure: Failure) -> Failure {
-    let session = app.database.session(call.caller.principal);
+    let session = app.session(call);
     match session.transaction_status(key) {
         Ok(status) => failure.detail("state", status.state.as_str()),
         Err(_) => failure,

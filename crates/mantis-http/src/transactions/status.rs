@@ -30,7 +30,7 @@ pub(crate) async fn status(
     uri: Uri,
 ) -> Outcome<Response> {
     params::none(uri.query())?;
-    let session = app.database.session(call.caller.principal);
+    let session = app.session(&call);
     let status = session.transaction_status(key).map_err(Failure::from)?;
     enveloped(&TransactionView::new(&app, &status), None)
 }

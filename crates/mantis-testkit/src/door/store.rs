@@ -169,6 +169,7 @@ impl Door for StoreDoor {
             read_only: wish.read_only,
             durability: wish.durability,
             deadline: wish.span.map(|span| now + span),
+            ..Begin::default()
         };
         let transaction = self.store.begin(begin).map_err(|error| refusal(&error))?;
         Ok(Box::new(StoreTxn(transaction)))

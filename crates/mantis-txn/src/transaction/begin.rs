@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mantis_types::{Durability, Isolation};
+use mantis_types::{Durability, Isolation, Origin};
 
 use super::Transaction;
 use super::buffer::Buffer;
@@ -23,6 +23,8 @@ pub struct Begin {
     /// The moment, by the environment's monotonic clock, after which every call answers
     /// `Deadline`. Default: never.
     pub deadline: Option<Duration>,
+    /// Through which door it came.
+    pub origin: Origin,
 }
 
 impl Begin {

@@ -57,7 +57,7 @@ impl Transaction {
     /// Numbers and applies it; the latches are held for that long.
     fn start(&mut self) -> Result<Seq, TxnError> {
         let store = self.store.clone();
-        let prepared = (!self.buffer.merges())
+        let mut prepared = (!self.buffer.merges())
             .then(|| self.batch(None))
             .transpose()?;
         loop {
@@ -68,9 +68,9 @@ impl Transaction {
                 self.lock(&key)?;
                 continue;
             }
-            let batch = match &prepared {
+            let batch = match prepared.take() {
                 Some(batch) => batch,
-                None => &self.batch(Some(&latched))?,
+                None => self.batch(Some(&latched))?,
             };
             let points = self.points();
             let since = self.snapshot_seq();
@@ -115,7 +115,8 @@ impl Transaction {
                 (Change::Merge(_), None) => return Err(TxnError::Closed),
             }
         }
-        let batch = batch.finish();
+        let mut batch = batch.finish();
+        batch.set_origin(self.begin.origin);
         self.store.engine().check(&batch)?;
         Ok(batch)
     }

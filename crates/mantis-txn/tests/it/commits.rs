@@ -43,7 +43,7 @@ fn a_commit_behind_an_abandoned_sync_commit_becomes_visible() {
     let store = open(&Env::real(), Some(&dir.path().join("log"))).unwrap();
     let abandoned = batch(&[(1, 1)]);
     let latched = store.latch(&key(1));
-    drop(store.start(&latched, &abandoned, Durability::Sync).unwrap());
+    drop(store.start(&latched, abandoned, Durability::Sync).unwrap());
     drop(latched);
     assert_eq!(store.visible_seq(), Seq::ZERO, "not durable yet");
     let done = commit(&store, &[(2, 2)], Durability::None).unwrap();

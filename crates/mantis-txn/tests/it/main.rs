@@ -10,3 +10,5 @@ mod setup;
 mod together;
 #[cfg(test)]
 mod transactions;
+#[cfg(test)]
+mod watch;

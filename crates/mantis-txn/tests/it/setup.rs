@@ -81,7 +81,7 @@ pub(crate) fn commit(
     store.admit(batch.as_bytes().len() as u64)?;
     let keys: Vec<_> = pairs.iter().map(|(k, _)| key(*k)).collect();
     let latched = store.latch_many(keys.iter().map(Vec::as_slice));
-    let pending = store.start(&latched, &batch, durability)?;
+    let pending = store.start(&latched, batch, durability)?;
     drop(latched);
     store.finish(pending)
 }

@@ -1,8 +1,8 @@
 //! The examples of docs/format.md are the bytes that the code writes and reads.
 
 use mantis_types::{
-    ContentType, DatabaseId, EncodedKey, OwnerId, RecordBuilder, RecordView, Seq, Space, ValueKind,
-    WriteBatch, WriteBatchBuilder, split_key, stamp_seq,
+    ContentType, DatabaseId, EncodedKey, Origin, OwnerId, RecordBuilder, RecordView, Seq, Space,
+    ValueKind, WriteBatch, WriteBatchBuilder, split_key, stamp_seq,
 };
 
 const PAGE: &str = include_str!("../../../../docs/format.md");
@@ -78,7 +78,9 @@ fn the_batch_of_the_page_is_what_the_code_writes_and_reads() {
         .put_with(key(b"user:1").as_bytes(), |out| record.write(b"hi", out))
         .unwrap();
     builder.delete(key(b"user:2").as_bytes()).unwrap();
-    let batch = builder.finish();
+    let mut batch = builder.finish();
+    batch.set_time(2000);
+    batch.set_origin(Origin::Http);
     assert_eq!(batch.as_bytes(), example("batch"));
     assert_eq!(WriteBatch::from_log(example("batch")).unwrap(), batch);
 }

@@ -234,6 +234,8 @@ settings! {
         transactions_ended_max: usize = "100000", Restart;
         /// most requests that wait for their turn in one transaction
         transaction_queue_max: usize = "128", Restart;
+        /// most keys and ranges that are watched for commits which touch them
+        watched_max: usize = "4000000", Restart;
     }
 }
 

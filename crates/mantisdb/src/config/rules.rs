@@ -119,6 +119,7 @@ pub(crate) fn store_limits(settings: &Settings) -> Limits {
         transactions_max: limits.transactions_max,
         transactions_ended_max: limits.transactions_ended_max,
         transaction_queue_max: limits.transaction_queue_max,
+        watched_max: limits.watched_max,
     }
 }
 

@@ -396,7 +396,7 @@ impl Run {
             }
             other => panic!("{other:?} with {changes:?}"),
         };
-        let started = store.start(&latched, &batch, class);
+        let started = store.start(&latched, batch, class);
         drop(latched);
         match started {
             Ok(pending) => {

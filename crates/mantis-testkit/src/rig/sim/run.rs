@@ -202,7 +202,7 @@ impl Run {
         let latched = self
             .store
             .latch_many(changes.iter().map(|(key, _)| key.as_slice()));
-        let started = admitted.and_then(|()| self.store.start(&latched, &batch, class));
+        let started = admitted.and_then(|()| self.store.start(&latched, batch, class));
         drop(latched);
         match started {
             Ok(pending) => {
