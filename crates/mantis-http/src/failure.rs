@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use mantis_session::SessionError;
+use mantis_session::{FeedBounds, SessionError};
 use mantis_types::{Code, ErrorKind};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -227,6 +227,11 @@ impl From<SessionError> for Failure {
         }
         if let SessionError::Finished { state } = &error {
             failure = failure.detail("state", state.as_str());
+        }
+        match error.feed_bounds() {
+            Some(FeedBounds::Oldest(seq)) => failure = failure.detail("oldest_seq", seq.get()),
+            Some(FeedBounds::Newest(seq)) => failure = failure.detail("newest_seq", seq.get()),
+            None => {}
         }
         if error.is_undecided() {
             failure = failure.detail("outcome", "unknown");

@@ -27,6 +27,7 @@ mod answer;
 mod app;
 mod body;
 mod call;
+mod changes;
 mod config;
 mod config_store;
 mod edge;

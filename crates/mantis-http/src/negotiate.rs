@@ -62,6 +62,37 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> Outcome<bool> {
     Ok(ranges.is_empty() || weight(&ranges, "application/json") > 0)
 }
 
+/// How a stream is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamForm {
+    /// Server-sent events.
+    Sse,
+    /// One JSON object in each line.
+    Lines,
+}
+
+/// Chooses by `Accept`: events, unless lines are asked for.
+///
+/// # Errors
+/// 406 when the client takes neither; 400 for an `Accept` that is no text.
+pub(crate) fn stream_form(headers: &HeaderMap) -> Outcome<StreamForm> {
+    if takes_anything(headers) {
+        return Ok(StreamForm::Sse);
+    }
+    let ranges = ranges(headers)?;
+    let events = weight(&ranges, "text/event-stream");
+    let lines = weight(&ranges, "application/x-ndjson");
+    match (events, lines) {
+        _ if ranges.is_empty() => Ok(StreamForm::Sse),
+        (0, 0) => Err(Failure::http(
+            StatusCode::NOT_ACCEPTABLE,
+            "the answer comes as text/event-stream or application/x-ndjson",
+        )),
+        _ if lines > events => Ok(StreamForm::Lines),
+        _ => Ok(StreamForm::Sse),
+    }
+}
+
 /// What nearly every client says: nothing, or `*/*`.
 fn takes_anything(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(header::ACCEPT).iter();

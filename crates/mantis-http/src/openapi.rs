@@ -36,6 +36,7 @@ use crate::surfaces::{Pattern, Rule, SURFACES};
         crate::kv::value::store,
         crate::kv::remove::remove,
         crate::kv::increment::increment,
+        crate::changes::follow,
         crate::transactions::begin::begin,
         crate::transactions::status::status,
         crate::transactions::end::commit,

@@ -10,7 +10,7 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::surfaces::{SURFACES, Verb};
-use crate::{about, admin, health, kv, stats, transactions};
+use crate::{about, admin, changes, health, kv, stats, transactions};
 
 type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
@@ -36,7 +36,7 @@ impl Routes {
         };
         routes.about();
         routes.keys_and_values();
-        routes.transactions();
+        routes.transactions_and_changes();
         routes.admin();
         routes
     }
@@ -72,9 +72,10 @@ impl Routes {
         self.add("/api/v1/kv/{*key}", Delete, kv::remove::remove);
     }
 
-    fn transactions(&mut self) {
+    fn transactions_and_changes(&mut self) {
         use Verb::{Get, Post};
         use transactions::{begin, end, savepoints, status};
+        self.add("/api/v1/changes", Get, changes::follow);
         self.add("/api/v1/transactions", Post, begin::begin);
         let one = "/api/v1/transactions/{id}";
         self.add(one, Get, status::status);

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use mantis_types::{
-    CodecError, DatabaseId, EncodedKey, OwnerId, RecordBuilder, Space, ValueKind,
-    WriteBatchBuilder, decode_ordered, encode_ordered, prefix_end,
+    CodecError, DatabaseId, EncodedKey, OwnerId, RecordBuilder, RecordView, Space, ValueKind,
+    WriteBatch, WriteBatchBuilder, decode_ordered, encode_ordered, prefix_end,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -82,6 +82,18 @@ impl Chunked {
         let prefix = EncodedKey::prefix(DatabaseId::DEFAULT, Space::Member, self.id, 0);
         let end = prefix_end(prefix.as_bytes()).unwrap_or_default();
         (prefix.into_bytes(), end)
+    }
+
+    /// The value, out of the commit that wrote it.
+    pub(crate) fn within(&self, batch: &WriteBatch) -> Result<Bytes, KvError> {
+        let (from, to) = self.span();
+        let mut value = self.begin()?;
+        let ops = batch.ops().skip_while(|(key, _)| *key < &*from);
+        for (_, record) in ops.take_while(|(key, _)| *key < &*to) {
+            let record = record.ok_or(KvError::Damaged)?;
+            value.push(RecordView::parse(record)?.payload())?;
+        }
+        value.finish()
     }
 
     /// Begins to put the value together.

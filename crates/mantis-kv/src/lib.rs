@@ -10,6 +10,7 @@
 
 mod addition;
 mod answer;
+mod changes;
 mod chunks;
 mod commit;
 mod counting;
@@ -26,6 +27,7 @@ mod unit;
 pub use answer::{
     BatchDone, DeleteDone, Entry, IncrementDone, ListItem, ListPage, OpDone, PutDone, UNCOMMITTED,
 };
+pub use changes::{Change, ChangeFilter, Written};
 pub use counting::KeyCount;
 pub use error::KvError;
 pub use kv::{Kv, KvStats};

@@ -40,6 +40,12 @@ pub struct LogOptions {
     pub create: bool,
     /// Bytes kept aside so that a full disk can still take what was promised. Default 8 MiB.
     pub reserve_bytes: u64,
+    /// Bytes of segments that are kept, newest first, although nobody needs them any more: for readers
+    /// that come back later. Default 0.
+    pub retain_bytes: u64,
+    /// The age at which such a segment goes all the same, counted from its end, or from the opening of
+    /// the log if that came later. Default a day.
+    pub retain_age: Duration,
     /// Free bytes of the disk below which no segment is written ahead, and new records are refused
     /// when the room at hand is used up. Default 16 MiB.
     pub min_free_bytes: u64,
@@ -68,6 +74,8 @@ impl Default for LogOptions {
             first_seq: Seq::new(1),
             create: true,
             reserve_bytes: 8 << 20,
+            retain_bytes: 0,
+            retain_age: Duration::from_secs(86_400),
             min_free_bytes: 16 << 20,
         }
     }
@@ -118,6 +126,8 @@ impl fmt::Debug for LogOptions {
             .field("first_seq", &self.first_seq)
             .field("create", &self.create)
             .field("reserve_bytes", &self.reserve_bytes)
+            .field("retain_bytes", &self.retain_bytes)
+            .field("retain_age", &self.retain_age)
             .field("min_free_bytes", &self.min_free_bytes)
             .finish()
     }

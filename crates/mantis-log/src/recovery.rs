@@ -98,7 +98,8 @@ fn finish(
     let mut segments = Vec::with_capacity(survey.segments.len() + 1);
     for surveyed in survey.segments {
         if surveyed.ended {
-            surveyed.segment.finish(surveyed.report.last_seq);
+            let now = env.clock().monotonic();
+            surveyed.segment.finish(surveyed.report.last_seq, now);
         }
         segments.push(Arc::new(surveyed.segment));
     }

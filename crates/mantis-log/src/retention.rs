@@ -1,6 +1,6 @@
 //! How long segments are kept: until they are released, read by every holder, and archived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -107,8 +107,7 @@ impl Inner {
         let cut = self.retention.cut();
         let segment = {
             let mut segments = self.segments.lock();
-            let gone = |segment: &Arc<Segment>| segment.last_seq().is_some_and(|last| last < cut);
-            if !segments.front().is_some_and(gone) {
+            if self.recyclable(&segments, cut).is_none() {
                 return Ok(false);
             }
             segments.pop_front()
@@ -119,6 +118,22 @@ impl Inner {
         self.recycle(&segment)
             .map_err(LogError::io("recycle a segment"))?;
         Ok(true)
+    }
+
+    /// The oldest segment, if nobody needs it and it is not kept for readers that come later.
+    fn recyclable<'s>(
+        &self,
+        segments: &'s VecDeque<Arc<Segment>>,
+        cut: Seq,
+    ) -> Option<&'s Arc<Segment>> {
+        let gone = |segment: &&Arc<Segment>| segment.last_seq().is_some_and(|last| last < cut);
+        let oldest = segments.front().filter(gone)?;
+        let behind = segments.iter().skip(1).take_while(gone);
+        let kept: u64 = behind.map(|segment| segment.header.capacity).sum();
+        let now = self.env.clock().monotonic();
+        let age = now.saturating_sub(oldest.ended_at()?);
+        let wanted = kept < self.options.retain_bytes && age < self.options.retain_age;
+        (!wanted).then_some(oldest)
     }
 
     /// Each removal is made durable by itself: a gap in the numbers would be taken for damage.

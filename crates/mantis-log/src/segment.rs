@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use mantis_env::{File, Fs, OpenMode};
 use mantis_types::Seq;
@@ -21,8 +22,9 @@ pub(crate) struct Segment {
     pub(crate) header: SegmentHeader,
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn File>,
-    /// Its last Seq, once it is not written to any more.
-    last_seq: OnceLock<Seq>,
+    /// Its last Seq, once it is not written to any more, and when that was, or when the log was opened,
+    /// by the monotonic clock.
+    ended: OnceLock<(Seq, Duration)>,
     /// Guards places to begin reading at, in order. Last in the lock order; held for a search.
     index: Mutex<Vec<Place>>,
 }
@@ -49,18 +51,22 @@ impl Segment {
             header,
             path,
             file,
-            last_seq: OnceLock::new(),
+            ended: OnceLock::new(),
             index,
         }
     }
 
-    pub(crate) fn finish(&self, last_seq: Seq) {
+    pub(crate) fn finish(&self, last_seq: Seq, at: Duration) {
         // Finished twice only when a full disk stopped the next segment; the Seq is the same.
-        self.last_seq.get_or_init(|| last_seq);
+        self.ended.get_or_init(|| (last_seq, at));
     }
 
     pub(crate) fn last_seq(&self) -> Option<Seq> {
-        self.last_seq.get().copied()
+        self.ended.get().map(|(last_seq, _)| *last_seq)
+    }
+
+    pub(crate) fn ended_at(&self) -> Option<Duration> {
+        self.ended.get().map(|(_, at)| *at)
     }
 
     /// Remembers a place if the one before is far enough away.

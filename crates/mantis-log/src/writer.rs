@@ -218,7 +218,7 @@ impl Inner {
         (writer.offset, writer.ended) = (crate::layout::HEADER_BLOCK, false);
         self.segments.lock().push_back(Arc::clone(&segment));
         let ended = std::mem::replace(&mut writer.segment, segment);
-        ended.finish(writer.seq);
+        ended.finish(writer.seq, self.env.clock().monotonic());
         self.wake_background();
         Ok(())
     }

@@ -50,6 +50,8 @@ impl Database {
         let log_options = LogOptions {
             segment_bytes: options.log.segment_bytes,
             interval: options.log.interval,
+            retain_bytes: options.log.retain_bytes,
+            retain_age: options.log.retain_age,
             buffer_bytes_max: LogOptions::buffer_within(options.buffer_bytes),
             first_seq: engine.replay_from(),
             create: false,

@@ -157,6 +157,7 @@ impl SessionError {
         match self {
             Self::Kv(error) => of(error),
             Self::Txn(TxnError::BatchTooLarge { .. }) => Some("limits.batch_bytes_max"),
+            Self::Txn(TxnError::TooManyFeeds { .. }) => Some("limits.feeds_max"),
             Self::Txn(TxnError::TooManySavepoints { .. }) => Some("limits.txn_savepoints_max"),
             Self::TooManyTransactions { .. } => Some("limits.transactions_max"),
             Self::TooManyInTurn { .. } => Some("limits.transaction_queue_max"),

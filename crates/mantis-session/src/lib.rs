@@ -6,6 +6,7 @@
 //!
 //! It is not: a front end, nor a place for business rules of one model.
 
+mod changes;
 mod checkpoint;
 mod command;
 mod database;
@@ -17,16 +18,20 @@ mod status;
 mod storedir;
 mod transaction;
 
+pub use changes::{ChangeFeed, ChangeSet, FeedBounds};
 pub use checkpoint::Checkpoint;
 pub use command::{Command, Reply};
 pub use database::Database;
 pub use error::SessionError;
 pub use mantis_kv::{
-    Batch, BatchDone, BatchOp, Committed, Condition, DeleteDone, Entry, EntryScan, Expiry,
-    IncrementDone, KeyCount, KvError, KvStats, List, ListItem, ListPage, OpDone, Put, PutDone,
-    UNCOMMITTED,
+    Batch, BatchDone, BatchOp, Change, ChangeFilter, Committed, Condition, DeleteDone, Entry,
+    EntryScan, Expiry, IncrementDone, KeyCount, KvError, KvStats, List, ListItem, ListPage, OpDone,
+    Put, PutDone, UNCOMMITTED, Written,
 };
-pub use mantis_txn::{Begin, LOCK_WAIT_BOUNDS_US, LevelStats, LockStats, TxnId, TxnStats};
+pub use mantis_txn::{
+    Begin, FeedFrom, FeedStats, LOCK_WAIT_BOUNDS_US, LevelStats, LockStats, TxnId, TxnStats,
+    WatchStats,
+};
 pub use options::{DatabaseOptions, LogSettings};
 pub use registry::{
     Claim, Ended, RegistryStats, TransactionKey, TransactionState, TransactionStatus,

@@ -34,6 +34,22 @@ pub struct LogSettings {
     pub segment_bytes: u64,
     /// Longest time that a commit of class `interval` or `none` stays off the disk. Default 100 ms.
     pub interval: Duration,
+    /// Bytes of the log that are kept for those who follow the commits, beyond what the next start
+    /// needs. Default 0.
+    pub retain_bytes: u64,
+    /// The age at which what is kept for them goes all the same. Default a day.
+    pub retain_age: Duration,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            interval: Duration::from_millis(100),
+            retain_bytes: 0,
+            retain_age: Duration::from_secs(86_400),
+        }
+    }
 }
 
 impl DatabaseOptions {
@@ -45,10 +61,7 @@ impl DatabaseOptions {
             dir: dir.into(),
             buffer_bytes: 64 << 20,
             cache_bytes: 256 << 20,
-            log: LogSettings {
-                segment_bytes: 64 << 20,
-                interval: Duration::from_millis(100),
-            },
+            log: LogSettings::default(),
             min_free_bytes: 64 << 20,
             limits: Limits::default(),
         }

@@ -86,6 +86,25 @@ pub enum TxnError {
         /// The limit.
         max: usize,
     },
+    /// The feed does not reach back so far.
+    #[error("commits before {oldest} are no longer kept")]
+    FeedGone {
+        /// The oldest commit that it has.
+        oldest: Seq,
+    },
+    /// The feed was asked for what comes after a commit that this store does not have: it was lost, or
+    /// it is another store's.
+    #[error("the newest commit is {newest}: what was asked for comes after one that is not here")]
+    FeedAhead {
+        /// The newest commit.
+        newest: Seq,
+    },
+    /// `Limits::feeds_max` is reached.
+    #[error("at most {max} can follow the commits")]
+    TooManyFeeds {
+        /// The limit.
+        max: usize,
+    },
     /// `Limits::watched_max` is reached.
     #[error("at most {max} keys and ranges can be watched")]
     TooManyWatched {
@@ -119,7 +138,10 @@ impl TxnError {
             | Self::TooManyLocks { .. } => Code::TooLarge,
             Self::Conflict { .. } | Self::Locked => Code::SerializationFailure,
             Self::Deadlock => Code::Deadlock,
-            Self::TooManyWaiters { .. } | Self::TooManyWatched { .. } => Code::PoolExhausted,
+            Self::FeedGone { .. } | Self::FeedAhead { .. } => Code::Gone,
+            Self::TooManyWaiters { .. }
+            | Self::TooManyWatched { .. }
+            | Self::TooManyFeeds { .. } => Code::PoolExhausted,
             Self::TooOld => Code::SnapshotTooOld,
             Self::ReadOnly | Self::NoSuchSavepoint => Code::InvalidRequest,
             Self::Merge(_) => Code::InvalidValue,

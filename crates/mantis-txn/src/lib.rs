@@ -39,6 +39,7 @@
 
 mod conflict;
 mod error;
+mod feed;
 mod latch;
 mod locks;
 pub mod meta;
@@ -57,6 +58,7 @@ mod txn_id;
 mod watch;
 
 pub use error::TxnError;
+pub use feed::{Feed, FeedCommit, FeedFrom, FeedStats};
 pub use latch::Latched;
 pub use locks::{LOCK_WAIT_BOUNDS_US, LockError, LockStats, LockWait};
 pub use mantis_engine::Counter;

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use mantis_types::{Limits, Seq, WriteBatch};
 use parking_lot::Mutex;
 
+use crate::feed::FeedHub;
 use crate::order::Order;
 use crate::ring::SLOTS;
 use crate::watch::WatchIndex;
@@ -40,6 +41,7 @@ pub(crate) struct Outbox {
     /// Somebody has marked a commit since the one who publishes has looked.
     again: AtomicBool,
     pub(crate) watch: Arc<WatchIndex>,
+    pub(crate) feed: Arc<FeedHub>,
 }
 
 impl Outbox {
@@ -50,6 +52,7 @@ impl Outbox {
             busy: AtomicBool::new(false),
             again: AtomicBool::new(false),
             watch: Arc::new(WatchIndex::new(seed, limits)),
+            feed: Arc::new(FeedHub::new(limits)),
         }
     }
 
@@ -87,6 +90,7 @@ impl Outbox {
         let kept = self.slot(seq).and_then(|slot| slot.lock().take());
         if let Some(kept) = kept.map(Arc::new) {
             self.watch.tell(&kept);
+            self.feed.tell(&kept);
         }
     }
 

@@ -196,6 +196,9 @@ impl Pipeline {
             drop(self.sleepers.lock());
             self.edge_moved.notify_all();
         }
+        if moved {
+            self.outbox.feed.wake();
+        }
     }
 
     /// The same while somebody observes: one thread at a time tells the observers of each commit, and

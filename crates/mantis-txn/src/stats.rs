@@ -3,7 +3,7 @@
 use mantis_engine::Counter;
 use mantis_types::Isolation;
 
-use crate::{LockStats, WatchStats};
+use crate::{FeedStats, LockStats, WatchStats};
 
 /// Live counters.
 #[derive(Debug, Default)]
@@ -88,6 +88,8 @@ pub struct TxnStats {
     pub rolled_back: u64,
     /// Row locks.
     pub locks: LockStats,
+    /// Those who follow the commits.
+    pub feed: FeedStats,
     /// Watched reads.
     pub watch: WatchStats,
     /// Keys that the conflict index remembers.

@@ -353,6 +353,7 @@ impl Store {
             conflicts: counters.conflicts.get(),
             rolled_back: counters.rolled_back.get(),
             locks: self.row_locks().stats(),
+            feed: self.pipeline().outbox.feed.stats(),
             watch: self.pipeline().outbox.watch.stats(),
             noted_keys: self.pipeline().tracking.index.keys() as u64,
             expired: counters.expired.get(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use mantis_engine::{Direction, Record, Snapshot};
 use mantis_env::{Step, Task};
 use mantis_types::{
-    DatabaseId, Durability, EncodedKey, OwnerId, Space, ValueKind, WriteBatchBuilder,
+    DatabaseId, Durability, EncodedKey, Origin, OwnerId, Space, ValueKind, WriteBatchBuilder,
     decode_ordered, prefix_end, split_key,
 };
 
@@ -130,12 +130,14 @@ impl StoreInner {
             batch.delete(&entry)?;
         }
         self.pipeline.admit(batch.len() as u64)?;
+        let mut batch = batch.finish();
+        batch.set_origin(Origin::Reclaim);
         // Nothing refers to these keys, so nobody else writes them: their latches are not needed,
         // only the entry's own, against another round.
         let latched = self.latches.one(&entry);
         let seq = self
             .pipeline
-            .start(&latched, batch.finish(), Durability::None, None)?;
+            .start(&latched, batch, Durability::None, None)?;
         drop(latched);
         self.pipeline.finish(seq, Durability::None)?;
         self.pipeline.counters.reclaimed.add(members as u64);

@@ -91,6 +91,7 @@ codes! {
     Forbidden            "forbidden"             Forbidden       403 "42501" "NOPERM";
     PolicyViolation      "policy_violation"      Forbidden       403 "42501" "NOPERM";
     NotFound             "not_found"             NotFound        404 "42P01" "ERR";
+    Gone                 "gone"                  NotFound        410 "55000" "ERR";
     ConstraintViolation  "constraint_violation"  Constraint      422 "23514" "ERR";
     UniqueViolation      "unique_violation"      Constraint      409 "23505" "ERR";
     IdempotencyMismatch  "idempotency_mismatch"  Constraint      422 "23514" "ERR";
@@ -102,6 +103,7 @@ codes! {
     SnapshotTooOld       "snapshot_too_old"      Conflict        409 "40001" "TRYAGAIN";
     NotImplemented       "not_implemented"       Unsupported     501 "0A000" "ERR";
     Timeout              "timeout"               Timeout         408 "57014" "ERR";
+    InProgress           "in_progress"           Timeout         409 "55006" "TRYAGAIN";
     DeadlineExceeded     "deadline_exceeded"     Timeout         408 "57014" "ERR";
     RateLimited          "rate_limited"          Exhausted       429 "53000" "ERR";
     PoolExhausted        "pool_exhausted"        Exhausted       503 "53300" "ERR";

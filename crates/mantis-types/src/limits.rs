@@ -55,6 +55,11 @@ pub struct Limits {
     /// Most keys and ranges that are watched for commits which touch them, some 100 bytes and the key
     /// each. Beyond: `pool_exhausted`.
     pub watched_max: usize,
+    /// Most that follow the commits at once. Beyond: `pool_exhausted`.
+    pub feeds_max: usize,
+    /// Bytes of commits that are kept in memory for those who follow them; who is further behind reads
+    /// from the log. At least the newest commit is kept.
+    pub feed_memory: u64,
 }
 
 impl Default for Limits {
@@ -82,6 +87,8 @@ impl Default for Limits {
             transactions_ended_max: 100_000,
             transaction_queue_max: 128,
             watched_max: 4_000_000,
+            feeds_max: 1000,
+            feed_memory: 8 << 20,
         }
     }
 }

@@ -5,18 +5,21 @@ use std::fmt;
 /// Through which door a commit came. Stands in the log as one byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// The store itself: expiries, reclaimed space, bookkeeping; and callers that did not say.
+    /// The store itself: expiries and bookkeeping; and callers that did not say.
     #[default]
     Internal,
     /// The library, in process.
     Rust,
     /// HTTP.
     Http,
+    /// The store itself, when it takes back the space of keys that were emptied before: it changes
+    /// nothing that anybody sees.
+    Reclaim,
 }
 
 impl Origin {
     /// Every door.
-    pub const ALL: [Self; 3] = [Self::Internal, Self::Rust, Self::Http];
+    pub const ALL: [Self; 4] = [Self::Internal, Self::Rust, Self::Http, Self::Reclaim];
 
     /// As it stands in the log.
     #[must_use]
@@ -25,6 +28,7 @@ impl Origin {
             Self::Internal => 0,
             Self::Rust => 1,
             Self::Http => 2,
+            Self::Reclaim => 3,
         }
     }
 
@@ -41,6 +45,7 @@ impl Origin {
             Self::Internal => "internal",
             Self::Rust => "rust",
             Self::Http => "http",
+            Self::Reclaim => "reclaim",
         }
     }
 }
@@ -61,6 +66,6 @@ mod tests {
             assert_eq!(usize::from(origin.byte()), place);
             assert_eq!(Origin::from_byte(origin.byte()), Some(origin));
         }
-        assert_eq!(Origin::from_byte(3), None);
+        assert_eq!(Origin::from_byte(4), None);
     }
 }

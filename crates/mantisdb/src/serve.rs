@@ -98,6 +98,8 @@ fn open(env: &Env, settings: &Settings) -> Result<Database, Failure> {
         log: LogSettings {
             segment_bytes: database.log_segment_size.0,
             interval: database.sync_interval,
+            retain_bytes: settings.limits.feed_retention.0,
+            retain_age: settings.limits.feed_retention_age,
         },
         min_free_bytes: database.min_free_space.0,
         limits: config::store_limits(settings),

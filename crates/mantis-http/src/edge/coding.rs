@@ -73,7 +73,8 @@ fn stays_as_it_is(response: &Response, accepted: &[HeaderValue]) -> bool {
 }
 
 fn predicate() -> impl Predicate {
-    SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::SSE)
+    let streams = NotForContentType::SSE.and(NotForContentType::const_new("application/x-ndjson"));
+    SizeAbove::new(COMPRESS_ABOVE).and(streams)
 }
 
 async fn compressed(response: Response, accepted: Vec<HeaderValue>) -> Response {

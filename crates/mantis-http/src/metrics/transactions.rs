@@ -41,6 +41,7 @@ pub(super) fn transactions(status: &DatabaseStatus) -> Vec<Family> {
     ];
     families.extend(locks(status));
     families.extend(snapshots(status));
+    families.extend(followers(status));
     families
 }
 
@@ -97,6 +98,41 @@ fn locks(status: &DatabaseStatus) -> [Family; 5] {
             locks.waits_us.iter().sum(),
             locks.wait_total.as_secs_f64(),
         ),
+    ]
+}
+
+fn followers(status: &DatabaseStatus) -> [Family; 6] {
+    let (feed, watch) = (&status.transactions.feed, &status.transactions.watch);
+    let none = Vec::new;
+    [
+        gauge("mantisdb_feed_followers", "Who follows the commits now.")
+            .with(none(), whole(feed.followers)),
+        counter(
+            "mantisdb_feed_delivered_total",
+            "Commits that were delivered, to each of them.",
+        )
+        .with(none(), whole(feed.delivered)),
+        counter(
+            "mantisdb_feed_lost_total",
+            "Followers that were too slow or came too late for what is kept.",
+        )
+        .with(none(), whole(feed.lost)),
+        gauge(
+            "mantisdb_feed_memory_bytes",
+            "Memory for the last commits, for those who follow.",
+        )
+        .with(none(), whole(feed.memory_bytes)),
+        gauge(
+            "mantisdb_watches",
+            "Registrations for commits that touch what was read.",
+        )
+        .with(none(), whole(watch.watches)),
+        gauge(
+            "mantisdb_watched",
+            "Different keys, and ranges, that they watch.",
+        )
+        .with(label("kind", "key"), whole(watch.keys))
+        .with(label("kind", "range"), whole(watch.ranges)),
     ]
 }
 

@@ -257,6 +257,38 @@ pub(crate) enum IncrementWord {
     Increment,
 }
 
+/// One commit of a stream.
+#[derive(ToSchema)]
+pub(crate) struct ChangeSetShape {
+    seq: u64,
+    /// When it was committed; null from logs that have no times.
+    #[schema(required)]
+    time: Option<String>,
+    /// internal, rust or http; null from logs that do not say.
+    #[schema(required)]
+    origin: Option<String>,
+    /// In key order; empty for bookkeeping of the store.
+    changes: Vec<ChangeShape>,
+}
+
+/// One change; members that do not belong to it are left out.
+#[derive(ToSchema)]
+pub(crate) struct ChangeShape {
+    /// put, delete, or clear: every key is gone.
+    op: String,
+    /// Always kv so far.
+    space: String,
+    key: Option<KeyShape>,
+    content_type: Option<String>,
+    value_bytes: Option<u64>,
+    tags: Option<Vec<String>>,
+    expires_at: Option<String>,
+    /// With `values=true`: stored JSON as it is, text as a string, other bytes as
+    /// `{"base64": "..."}`.
+    #[schema(value_type = Option<Value>)]
+    value: Option<Value>,
+}
+
 /// What the operations of a batch did, in the order asked.
 #[derive(ToSchema)]
 pub(crate) struct BatchShape {

@@ -143,7 +143,7 @@ pub(crate) const SURFACES: &[Surface] = &[
         Data,
     ),
     later("cache", "/api/v1/cache/invalidations", &[Get], W1, Data),
-    later("changes", "/api/v1/changes", &[Get], W1, Data),
+    built("changes", "/api/v1/changes", &[Get], Data),
     // Reserved roots and dialects.
     later("postgrest", "/rest/v1", ANY, W2, Open),
     later("postgrest", "/rest/v1/{*rest}", ANY, W2, Open),

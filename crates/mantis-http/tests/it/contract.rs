@@ -50,7 +50,7 @@ fn examine(program: &PathBuf, url: &str) -> (bool, String) {
         ])
         .args(["-H", &format!("Authorization: {ADMIN}")])
         // A stream does not end, and a configuration change would be one.
-        .args(["--exclude-path-regex", "^/api/ws/"])
+        .args(["--exclude-path-regex", "^/api/(ws/|v1/changes)"])
         .args(["--request-timeout", "20"])
         .output()
         .unwrap();

@@ -257,3 +257,33 @@ fn the_archive_gets_every_segment_in_order_before_it_is_recycled() {
     assert_eq!(shelf.kept.lock().last().unwrap().last_seq, Seq::new(201));
     drop(log);
 }
+
+#[test]
+fn released_segments_are_kept_for_late_readers_up_to_a_size_and_an_age() {
+    let env = Env::simulated(1);
+    let segment = small().segment_bytes;
+    let day = Duration::from_secs(86_400);
+    let options = LogOptions {
+        retain_bytes: 3 * segment,
+        retain_age: day,
+        ..small()
+    };
+    let log = open(&env, options).unwrap().log;
+    for start in (0..2000).step_by(40) {
+        put(&log, start + 1, start + 40);
+        log.release(Seq::new(start));
+        run(&env);
+    }
+    let stats = log.stats();
+    assert!(stats.segments >= 4, "{stats:?}");
+    assert!(stats.segments_bytes <= 6 * segment, "{stats:?}");
+    let oldest = log.oldest_seq();
+    assert!(oldest > Seq::new(1) && oldest < Seq::new(1900), "{oldest}");
+    let first = log.read(oldest).unwrap().next().unwrap().unwrap();
+    assert_eq!(first.seq, oldest);
+    env.simulation().unwrap().advance(day * 2, 10_000);
+    put(&log, 2001, 2001);
+    log.release(Seq::new(2001));
+    run(&env);
+    assert!(log.oldest_seq() > Seq::new(1900), "age ends it");
+}

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod setup;

@@ -5,6 +5,8 @@ mod commits;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod setup;
 #[cfg(test)]
 mod together;

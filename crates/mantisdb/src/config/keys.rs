@@ -236,6 +236,14 @@ settings! {
         transaction_queue_max: usize = "128", Restart;
         /// most keys and ranges that are watched for commits which touch them
         watched_max: usize = "4000000", Restart;
+        /// most that follow the commits at once
+        feeds_max: usize = "1000", Restart;
+        /// memory for the last commits, for those who follow them
+        feed_memory: Bytes = "8MB", Restart;
+        /// log that is kept for them beyond what the next start needs
+        feed_retention: Bytes = "0B", Restart;
+        /// age at which it goes all the same
+        feed_retention_age: Duration = "1d", Restart;
     }
 }
 
@@ -296,7 +304,6 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("security.session_timeout", "users and JWT"),
     ("security.password_min_length", "users and JWT"),
     ("limits.idempotency_ttl", "idempotency keys"),
-    ("limits.feed_retention", "the commit feed"),
     ("pool", "the connection pool"),
     ("cache", "the application cache"),
     ("rest", "the PostgREST dialect"),

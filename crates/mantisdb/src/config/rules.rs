@@ -120,6 +120,8 @@ pub(crate) fn store_limits(settings: &Settings) -> Limits {
         transactions_ended_max: limits.transactions_ended_max,
         transaction_queue_max: limits.transaction_queue_max,
         watched_max: limits.watched_max,
+        feeds_max: limits.feeds_max,
+        feed_memory: limits.feed_memory.0,
     }
 }
 
