@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use mantis_env::Env;
-use mantis_txn::{Begin, Feed, FeedCommit, FeedFrom, TxnError};
+use mantis_txn::{Begin, Feed, FeedCommit, FeedFrom, Store, TxnError};
 use mantis_types::{Code, Durability, Limits, Origin, Seq};
 
 use crate::setup::{commit, key, open, open_limited, open_tight};
@@ -21,6 +21,12 @@ fn keys_of(commit: &FeedCommit) -> Vec<Vec<u8>> {
     commit.ops().map(|(key, _)| key.to_vec()).collect()
 }
 
+fn write(store: &Store, key: u64, count: u64, class: Durability) {
+    for n in 0..count {
+        commit(store, &[(key, n)], class).unwrap();
+    }
+}
+
 #[test]
 fn every_commit_comes_in_order_and_without_a_gap_while_many_write() {
     let dir = tempfile::tempdir().unwrap();
@@ -33,8 +39,7 @@ fn every_commit_comes_in_order_and_without_a_gap_while_many_write() {
             for number in 0..4 {
                 let store = &store;
                 let class = [Durability::None, Durability::Interval][number % 2];
-                let write = move |n| drop(commit(store, &[(number as u64, n)], class).unwrap());
-                scope.spawn(move || (0..each).for_each(write));
+                scope.spawn(move || write(store, number as u64, each, class));
             }
             for n in 0..4 * each {
                 let commit = feed.next(PATIENCE).unwrap().expect("somebody writes");
