@@ -52,6 +52,8 @@ pub(crate) struct Counts {
     pub(crate) connections_total: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
     pub(crate) auth_failures: AtomicU64,
+    /// Answers that were given once more, to requests with an `Idempotency-Key`.
+    pub(crate) replays: AtomicU64,
     pub(crate) rate_limited_data: AtomicU64,
     pub(crate) rate_limited_admin: AtomicU64,
 }

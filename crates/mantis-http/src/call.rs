@@ -5,6 +5,7 @@ mod turn;
 pub(crate) use turn::row_places;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -21,6 +22,7 @@ use crate::app::App;
 use crate::body;
 use crate::failure::{Failure, Outcome};
 use crate::metrics::OperationKind;
+use crate::once::UnderKey;
 use crate::params;
 use crate::surfaces::{Pattern, Surface};
 
@@ -28,7 +30,7 @@ use crate::surfaces::{Pattern, Surface};
 const SEQ_POLL_MAX: Duration = Duration::from_millis(10);
 
 /// The terms of one request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) surface: &'static Surface,
     pub(crate) caller: Caller,
@@ -39,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) min_seq: Option<Seq>,
     /// The transaction that it joins; only on routes of data.
     pub(crate) transaction: Option<TransactionKey>,
+    /// The transaction of a request with an `Idempotency-Key`.
+    pub(crate) under_key: Option<Arc<UnderKey>>,
 }
 
 impl Call {
@@ -62,9 +66,10 @@ impl App {
         self.wait_min_seq(call).await?;
         let from = self.monotonic();
         let (kind, writes) = (OperationKind::of(&command), command.writes());
-        let answer = match call.transaction {
-            Some(key) => self.execute_joined(call, key, command).await,
-            None => {
+        let answer = match (&call.under_key, call.transaction) {
+            (Some(under_key), _) => under_key.execute(self, call, command).await,
+            (None, Some(key)) => self.execute_joined(call, key, command).await,
+            (None, None) => {
                 let session = self.session(call);
                 match session.execute_ready(&command) {
                     Some(answer) => answer.map_err(Failure::from),
@@ -141,7 +146,7 @@ impl<S: Sync> FromRequestParts<S> for Call {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Outcome<Self> {
-        let call = parts.extensions.get::<Self>().copied();
+        let call = parts.extensions.get::<Self>().cloned();
         call.ok_or_else(|| {
             Failure::new(Code::Internal, "internal error").because("a request without terms")
         })

@@ -14,6 +14,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use bytes::Bytes;
 use futures_util::future::poll_immediate;
 use http::{HeaderValue, StatusCode, header};
 use mantis_types::Code;
@@ -25,6 +26,7 @@ use crate::call::Call;
 use crate::config::HttpSettings;
 use crate::failure::{Failure, Outcome};
 use crate::negotiate;
+use crate::once;
 use crate::peers::{client_address, subscriber};
 use crate::rate::{Allowance, Payer, RouteClass};
 use crate::routes::{Route, Routes};
@@ -169,11 +171,14 @@ impl Edge {
             _ => return Err(not_built(surface.group)),
         };
         let writes = !matches!(verb, Verb::Get | Verb::Head);
-        terms::refuse_unsupported(request.headers(), writes)?;
         check_length(&request, arrival.settings.body_bytes_max)?;
         let call = terms::of(request.headers(), &arrival.settings, surface, caller)?;
         let json_welcome = writes || negotiate::wants_json(request.headers())?;
-        let coded = self.start(request, call, route)?;
+        let key = match writes {
+            true => once::key_of(request.headers(), &call)?,
+            false => None,
+        };
+        let coded = self.start(request, call.clone(), route, key)?;
         Ok(Begun::Running(Running {
             call,
             json_welcome,
@@ -243,9 +248,25 @@ impl Edge {
         })
     }
 
-    fn start(&self, mut request: Request, call: Call, route: Route) -> Outcome<Coded> {
+    fn start(
+        &self,
+        mut request: Request,
+        call: Call,
+        route: Route,
+        key: Option<Bytes>,
+    ) -> Outcome<Coded> {
         request.extensions_mut().insert(call);
         let app = self.app.clone();
+        if let Some(key) = key {
+            return Coded::begin(request, move |request| {
+                Box::pin(once::run(
+                    app.clone(),
+                    Arc::clone(&route),
+                    request,
+                    key.clone(),
+                ))
+            });
+        }
         Coded::begin(request, move |request| route(request, app.clone()))
     }
 

@@ -38,6 +38,7 @@ mod json;
 mod kv;
 mod metrics;
 mod negotiate;
+mod once;
 mod openapi;
 mod params;
 mod peers;

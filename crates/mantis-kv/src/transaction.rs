@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mantis_txn::{Transaction, read_u64};
+use mantis_txn::{LockWait, Transaction, read_u64};
 use mantis_types::{Access, CodecError, Isolation, OwnerId};
 
 use crate::KvError;
@@ -81,6 +81,34 @@ impl Kv {
             }
             ops => self.unit_in(txn, ops)?,
         };
+        self.count_done(&done);
+        Ok(done)
+    }
+
+    /// The same with every key locked first, those that are only read as well, for a transaction with
+    /// `ReadCommitted`: it sees all of them at one moment, and an increment answers the value that it
+    /// leaves behind, as a batch outside of transactions does.
+    ///
+    /// # Errors
+    /// As [`Self::batch_in`].
+    pub fn batch_locked_in(
+        &self,
+        _: Access,
+        txn: &mut Transaction,
+        batch: &Batch,
+    ) -> Result<Vec<OpDone>, KvError> {
+        self.check_count(batch)?;
+        let mut keys: Vec<&Bytes> = batch.ops.iter().map(BatchOp::key).collect();
+        // In one order for all: such batches never wait for each other in a circle.
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            self.check_key(key)?;
+            let generation = self.statement_in(txn)?;
+            let encoded = Keyspace::key(generation, key)?;
+            txn.get_for_update(encoded.as_bytes(), LockWait::Wait)?;
+        }
+        let done = self.unit_in(txn, &batch.ops)?;
         self.count_done(&done);
         Ok(done)
     }

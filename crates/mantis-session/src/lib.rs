@@ -11,6 +11,7 @@ mod checkpoint;
 mod command;
 mod database;
 mod error;
+mod once;
 mod options;
 mod registry;
 mod session;
@@ -32,6 +33,7 @@ pub use mantis_txn::{
     Begin, FeedFrom, FeedStats, LOCK_WAIT_BOUNDS_US, LevelStats, LockStats, TxnId, TxnStats,
     WatchStats,
 };
+pub use once::{Once, Receipt};
 pub use options::{DatabaseOptions, LogSettings};
 pub use registry::{
     Claim, Ended, RegistryStats, TransactionKey, TransactionState, TransactionStatus,

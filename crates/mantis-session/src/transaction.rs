@@ -7,7 +7,7 @@ use mantis_kv::{
     UNCOMMITTED,
 };
 use mantis_txn::{Begin, TxnError, TxnId};
-use mantis_types::{Durability, Isolation, Seq};
+use mantis_types::{Access, Durability, Isolation, Seq};
 
 use crate::{Command, Principal, Reply, Session, SessionError};
 
@@ -21,6 +21,8 @@ pub struct Transaction {
     kv: Kv,
     principal: Principal,
     txn: mantis_txn::Transaction,
+    /// Commands lock every key first and see all of them at one moment.
+    locking: bool,
 }
 
 /// What a command inside a transaction has instead of a commit of its own.
@@ -48,11 +50,22 @@ impl Session {
             kv: self.database().kv().clone(),
             principal: self.principal(),
             txn,
+            locking: false,
         })
     }
 }
 
 impl Transaction {
+    /// From here on commands lock every key first.
+    pub(crate) const fn lock_first(&mut self) {
+        self.locking = true;
+    }
+
+    /// What it is made of.
+    pub(crate) const fn raw(&mut self) -> &mut mantis_txn::Transaction {
+        &mut self.txn
+    }
+
     /// Its number, which no other transaction of this process has.
     #[must_use]
     pub const fn id(&self) -> TxnId {
@@ -101,8 +114,9 @@ impl Transaction {
         let kv = &self.kv;
         let strange = || SessionError::Kv(KvError::Damaged);
         let txn = &mut self.txn;
+        let locking = self.locking;
         let mut one = |op: BatchOp| -> Result<OpDone, SessionError> {
-            let mut done = kv.batch_in(access, txn, &alone(op))?;
+            let mut done = batch_in(kv, access, txn, &alone(op), locking)?;
             done.pop().ok_or_else(strange)
         };
         match command {
@@ -133,7 +147,7 @@ impl Transaction {
             Command::KvGet { key } => Ok(Reply::KvGet(kv.get_in(access, txn, key)?)),
             Command::KvList(list) => Ok(Reply::KvList(kv.list_in(access, txn, &list)?)),
             Command::KvBatch(batch) if batch.atomic => {
-                let done = kv.batch_in(access, txn, &batch)?;
+                let done = batch_in(kv, access, txn, &batch, locking)?;
                 Ok(Reply::KvBatch(batch_done(done.into_iter().map(Ok))))
             }
             Command::KvBatch(batch) => self.each_alone(batch),
@@ -153,7 +167,7 @@ impl Transaction {
         let mut results = Vec::with_capacity(batch.ops.len());
         let mut given_up = None;
         for op in batch.ops {
-            match kv.batch_in(access, &mut self.txn, &alone(op)) {
+            match batch_in(kv, access, &mut self.txn, &alone(op), self.locking) {
                 Ok(mut done) => results.push(done.pop().ok_or(KvError::Damaged)),
                 Err(error) if ends_the_call(&error) => {
                     given_up = Some(error);
@@ -222,6 +236,20 @@ impl Transaction {
     /// Ends it without a trace; the same as dropping it.
     pub fn rollback(self) {
         drop(self);
+    }
+}
+
+fn batch_in(
+    kv: &Kv,
+    access: Access,
+    txn: &mut mantis_txn::Transaction,
+    batch: &Batch,
+    locking: bool,
+) -> Result<Vec<OpDone>, KvError> {
+    if locking {
+        kv.batch_locked_in(access, txn, batch)
+    } else {
+        kv.batch_in(access, txn, batch)
     }
 }
 

@@ -16,6 +16,10 @@ pub const EXPIRIES: OwnerId = OwnerId::new(3);
 /// Reclaim queue: space tag, owner id (ordered varint) of a range that nothing refers to; no payload.
 pub const RECLAIM: OwnerId = OwnerId::new(4);
 
+/// Receipts of requests that take effect once: a byte for the principal, then the request's key. They
+/// expire like any other record.
+pub const RECEIPTS: OwnerId = OwnerId::new(5);
+
 /// Ids below this are never given out by the counter: generations of keyspaces that were never
 /// emptied are their number + 1.
 pub const FIRST_ID: u64 = 1024;

@@ -338,6 +338,12 @@ impl Store {
         self.owner.inner.pipeline.durable_seq()
     }
 
+    /// What a visible commit has survived by now.
+    #[must_use]
+    pub fn class_of(&self, seq: Seq) -> Durability {
+        self.pipeline().class_of(seq)
+    }
+
     /// Counts since the store was opened.
     #[must_use]
     pub fn stats(&self) -> TxnStats {

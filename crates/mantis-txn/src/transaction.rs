@@ -114,6 +114,12 @@ impl Transaction {
         self.now_ms
     }
 
+    /// The store that it belongs to.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// How many keys it will change.
     #[must_use]
     pub fn writes(&self) -> usize {

@@ -36,7 +36,7 @@ pub(crate) struct WatchIndex {
     /// Guards which stretches there are; marks are set and looked at under its shared side. Comes
     /// after `recent`. Longest hold: one commit's keys, or an insertion that moves 512 ends.
     segments: RwLock<Segments>,
-    /// Guards the last commits, and is held while a commit sets its marks. First of this index's
+    /// Guards the keys of the last commits, and is held while a commit sets its marks. First of this index's
     /// locks. Longest hold: the marks of one commit.
     recent: Mutex<Recent>,
     /// The newest commit whose marks are all set.
@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// Watches what was read at a snapshot: commits after `since` count. When that is longer ago than
-    /// the index remembers (1,024 commits), the reads count as touched.
+    /// the index remembers (some ten thousand keys), the reads count as touched.
     ///
     /// # Errors
     /// As [`Self::watch`].
@@ -182,7 +182,7 @@ impl WatchIndex {
             let keys = kept.batch.entries();
             keys.for_each(|entry| segments.touch(entry.key(), seq));
         }
-        recent.push(kept);
+        recent.push(seq, &kept.batch);
         self.told.store(seq.get(), SeqCst);
     }
 
@@ -213,7 +213,7 @@ impl WatchIndex {
         };
         let since = since.unwrap_or(told);
         let before = match missed {
-            Some(commits) => set.newest_touch(&commits),
+            Some(pieces) => set.newest_touch(&pieces, since),
             None => Some(told),
         };
         self.watches.fetch_add(1, SeqCst);

@@ -1,5 +1,7 @@
 //! The named limits of the whole store. Configuration shows them under `limits.*`.
 
+use std::time::Duration;
+
 /// What the store refuses to exceed. Each field names its unit and what happens at the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -57,6 +59,8 @@ pub struct Limits {
     pub watched_max: usize,
     /// Most that follow the commits at once. Beyond: `pool_exhausted`.
     pub feeds_max: usize,
+    /// How long the answer of a request with an idempotency key is kept.
+    pub idempotency_ttl: Duration,
     /// Bytes of commits that are kept in memory for those who follow them; who is further behind reads
     /// from the log. At least the newest commit is kept.
     pub feed_memory: u64,
@@ -88,6 +92,7 @@ impl Default for Limits {
             transaction_queue_max: 128,
             watched_max: 4_000_000,
             feeds_max: 1000,
+            idempotency_ttl: Duration::from_secs(86_400),
             feed_memory: 8 << 20,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use mantis_session::TransactionKey;
-use mantis_types::{Code, Seq};
+use mantis_types::Seq;
 use tokio::time::Instant;
 
 use crate::access::Caller;
@@ -17,7 +17,6 @@ use crate::surfaces::Surface;
 const TIMEOUT: HeaderName = HeaderName::from_static("x-mantis-timeout-ms");
 const MIN_SEQ: HeaderName = HeaderName::from_static("x-mantis-min-seq");
 const TRANSACTION: HeaderName = HeaderName::from_static("x-mantis-transaction");
-const IDEMPOTENCY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Reads deadline, durability, minimum Seq and transaction.
 ///
@@ -61,6 +60,7 @@ pub(super) fn of(
         durability,
         min_seq,
         transaction,
+        under_key: None,
     })
 }
 
@@ -80,21 +80,6 @@ fn transaction(headers: &HeaderMap, surface: &Surface) -> Outcome<Option<Transac
     }
     let key = id.to_str().ok().and_then(|id| id.trim().parse().ok());
     key.map(Some).ok_or_else(no_such_transaction)
-}
-
-/// Refuses what would be ignored, and what the client relies on.
-///
-/// # Errors
-/// 501 naming the header.
-pub(super) fn refuse_unsupported(headers: &HeaderMap, writes: bool) -> Outcome<()> {
-    let refused = |name: &HeaderName| {
-        let message = format!("the header {name} is not supported by this version");
-        Err(Failure::new(Code::NotImplemented, message).detail("header", name.as_str()))
-    };
-    if writes && headers.contains_key(IDEMPOTENCY) {
-        return refused(&IDEMPOTENCY);
-    }
-    Ok(())
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Outcome<Option<u64>> {

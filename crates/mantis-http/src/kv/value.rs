@@ -18,7 +18,7 @@ use crate::openapi::{Answer, DurabilityWord, FailureAnswer, WrittenShape};
 use crate::params::Params;
 use crate::value::{OCTETS, Stored, TextOrBase64, ValueType};
 
-const TAGS_HEADER: HeaderName = HeaderName::from_static("x-mantis-tags");
+pub(crate) const TAGS_HEADER: HeaderName = HeaderName::from_static("x-mantis-tags");
 
 /// A value in JSON.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

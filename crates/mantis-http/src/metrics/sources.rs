@@ -55,7 +55,7 @@ fn operations(app: &App) -> [Family; 4] {
     [queries, durations, errors, throughput]
 }
 
-fn requests(app: &App) -> [Family; 6] {
+fn requests(app: &App) -> [Family; 7] {
     let mut total = counter("mantisdb_http_requests_total", "Answered requests.");
     for line in app.requests.counts() {
         let mut labels = label("method", line.method);
@@ -100,7 +100,20 @@ fn requests(app: &App) -> [Family; 6] {
         let count = counts.rate_limited(class).load(Relaxed);
         limited = limited.with(label("class", class.as_str()), whole(count));
     }
-    [total, durations, connections, refused, auth, limited]
+    let replays = counter(
+        "mantisdb_idempotent_replays_total",
+        "Answers that were given once more, to requests with an Idempotency-Key.",
+    )
+    .with(Vec::new(), whole(counts.replays.load(Relaxed)));
+    [
+        total,
+        durations,
+        connections,
+        refused,
+        auth,
+        limited,
+        replays,
+    ]
 }
 
 fn process(app: &App) -> Vec<Family> {

@@ -23,6 +23,8 @@ mod lifecycle;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod once;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod shapes;

@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod once;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod setup;

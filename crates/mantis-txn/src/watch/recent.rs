@@ -1,24 +1,34 @@
-//! The last commits, for those who register what they have read before.
+//! The keys of the last commits, for those who register what they have read before.
+//!
+//! They are copied one behind the other into pieces of memory that stay warm: to keep the commits
+//! themselves costs a cold allocation for each.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mantis_types::Seq;
+use mantis_types::{Seq, WriteBatch};
 
-use crate::outbox::Kept;
+/// Size at which a piece is closed.
+const PIECE_BYTES: usize = 64 << 10;
+/// Most closed pieces.
+const PIECES_MAX: usize = 16;
+/// In front of each key: Seq and length.
+const HEAD: usize = 8 + 2;
 
-/// Most commits that are remembered.
-const COMMITS_MAX: usize = 1024;
-/// Most bytes of them; the newest is remembered whatever it takes.
-const BYTES_MAX: usize = 4 << 20;
-
-/// The last commits without a gap.
+/// The keys of the last commits, without a gap.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    commits: VecDeque<Arc<Kept>>,
-    bytes: usize,
-    /// Every commit after this one that was told is here.
+    closed: VecDeque<Arc<Piece>>,
+    open: Piece,
+    /// The keys of every commit after this one that was told are here.
     after: Option<Seq>,
+}
+
+/// Keys of neighbouring commits, each with its Seq.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Piece {
+    bytes: Vec<u8>,
+    newest: Seq,
 }
 
 impl Recent {
@@ -27,26 +37,63 @@ impl Recent {
         self.after.get_or_insert(after);
     }
 
-    pub(super) fn push(&mut self, kept: &Arc<Kept>) {
-        self.begin(kept.seq.prev());
-        self.bytes += kept.batch.as_bytes().len();
-        self.commits.push_back(Arc::clone(kept));
-        while self.commits.len() > COMMITS_MAX || (self.bytes > BYTES_MAX && self.commits.len() > 1)
-        {
-            let Some(oldest) = self.commits.pop_front() else {
-                break;
-            };
-            self.bytes -= oldest.batch.as_bytes().len();
-            self.after = Some(oldest.seq);
+    pub(super) fn push(&mut self, seq: Seq, batch: &WriteBatch) {
+        self.begin(seq.prev());
+        let piece = &mut self.open;
+        for entry in batch.entries() {
+            let key = entry.key();
+            piece.bytes.extend(seq.get().to_le_bytes());
+            piece.bytes.extend(entry.key_len().to_le_bytes());
+            piece.bytes.extend_from_slice(key);
+        }
+        piece.newest = seq;
+        if piece.bytes.len() >= PIECE_BYTES {
+            self.close();
         }
     }
 
-    /// The told commits after `seq`, in order; `None` when some of them are forgotten.
-    pub(super) fn since(&self, seq: Seq) -> Option<Vec<Arc<Kept>>> {
+    /// Closes the open piece. One that many keys of one commit have made larger counts as several.
+    fn close(&mut self) {
+        let piece = std::mem::take(&mut self.open);
+        self.closed.push_back(Arc::new(piece));
+        let bytes = |pieces: &VecDeque<Arc<Piece>>| -> usize {
+            pieces.iter().map(|piece| piece.bytes.len()).sum()
+        };
+        while bytes(&self.closed) > PIECES_MAX * (PIECE_BYTES + HEAD) {
+            let Some(oldest) = self.closed.pop_front() else {
+                break;
+            };
+            self.after = Some(oldest.newest);
+        }
+        self.open.bytes.reserve(PIECE_BYTES);
+    }
+
+    /// The keys of told commits after `seq`, and of some before; `None` when some of them are
+    /// forgotten. Cost: a copy of the open piece.
+    pub(super) fn since(&self, seq: Seq) -> Option<Vec<Arc<Piece>>> {
         if self.after.is_none_or(|after| seq < after) {
             return None;
         }
-        let first = self.commits.partition_point(|kept| kept.seq <= seq);
-        Some(self.commits.range(first..).cloned().collect())
+        let first = self.closed.partition_point(|piece| piece.newest <= seq);
+        let mut pieces: Vec<_> = self.closed.range(first..).cloned().collect();
+        if self.open.newest > seq {
+            pieces.push(Arc::new(self.open.clone()));
+        }
+        Some(pieces)
+    }
+}
+
+impl Piece {
+    /// Each key with the commit that wrote it, in the order of commits.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (Seq, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (seq, behind) = rest.split_first_chunk::<8>()?;
+            let (len, behind) = behind.split_first_chunk::<2>()?;
+            let len = usize::from(u16::from_le_bytes(*len));
+            let (key, behind) = behind.split_at_checked(len)?;
+            rest = behind;
+            Some((Seq::new(u64::from_le_bytes(*seq)), key))
+        })
     }
 }

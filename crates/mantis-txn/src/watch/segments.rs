@@ -25,6 +25,8 @@ pub(super) struct Segments {
 #[derive(Debug, Default)]
 struct Block {
     segments: Vec<Segment>,
+    /// That of the first end.
+    prefix: u128,
     /// The newest of their marks.
     newest: AtomicU64,
 }
@@ -32,11 +34,23 @@ struct Block {
 /// The keys from one end up to the next.
 #[derive(Debug)]
 struct Segment {
+    /// The first bytes of `from`, which decide most comparisons without a look elsewhere.
+    prefix: u128,
     from: Box<[u8]>,
     /// How many ranges begin or end here.
     ends: usize,
     /// The newest commit that has touched it.
     touched: AtomicU64,
+}
+
+/// The first 16 bytes of a key, as a number that is ordered like them.
+fn prefix_of(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let len = key.len().min(bytes.len());
+    if let (Some(place), Some(given)) = (bytes.get_mut(..len), key.get(..len)) {
+        place.copy_from_slice(given);
+    }
+    u128::from_be_bytes(bytes)
 }
 
 /// Where a segment stands: its block, and its place there.
@@ -97,10 +111,15 @@ impl Segments {
 
     /// The last segment that begins at `key` or before.
     fn place_of(&self, key: &[u8]) -> Option<Place> {
-        let block = self.blocks.partition_point(|block| block.begins_by(key));
-        let block = block.checked_sub(1)?;
+        let prefix = prefix_of(key);
+        let begins_by = |block: &Block| {
+            block.prefix < prefix || (block.prefix == prefix && block.begins_by(key))
+        };
+        let block = self.blocks.partition_point(begins_by).checked_sub(1)?;
         let segments = &self.blocks.get(block)?.segments;
-        let at = segments.partition_point(|segment| *segment.from <= *key);
+        let at = segments.partition_point(|segment| {
+            segment.prefix < prefix || (segment.prefix == prefix && *segment.from <= *key)
+        });
         Some((block, at.checked_sub(1)?))
     }
 
@@ -130,6 +149,7 @@ impl Segments {
             return;
         };
         let segment = Segment {
+            prefix: prefix_of(key),
             from: key.into(),
             ends: 1,
             touched: AtomicU64::new(touched),
@@ -139,7 +159,7 @@ impl Segments {
         if block.segments.len() > BLOCK_MAX {
             let mut behind = Block {
                 segments: block.segments.split_off(BLOCK_MAX / 2),
-                newest: AtomicU64::new(0),
+                ..Block::default()
             };
             block.count_again();
             behind.count_again();
@@ -215,5 +235,6 @@ impl Block {
 
     fn count_again(&mut self) {
         *self.newest.get_mut() = self.newest_between(0, usize::MAX);
+        self.prefix = self.segments.first().map_or(0, |first| first.prefix);
     }
 }

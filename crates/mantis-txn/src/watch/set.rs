@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mantis_types::Seq;
 
-use crate::outbox::Kept;
+use super::recent::Piece;
 
 /// Keys and ranges that somebody has read, or will read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,16 +56,15 @@ impl WatchSet {
         self.len() == 0
     }
 
-    /// The newest of these commits, which come in order, that has touched it.
-    pub(super) fn newest_touch(&self, commits: &[Arc<Kept>]) -> Option<Seq> {
+    /// The newest commit after `since` among these that has touched it.
+    pub(super) fn newest_touch(&self, pieces: &[Arc<Piece>], since: Seq) -> Option<Seq> {
         let mut keys: Vec<&[u8]> = self.keys.iter().map(Vec::as_slice).collect();
         keys.sort_unstable();
         let holds = |key: &[u8]| {
             keys.binary_search(&key).is_ok() || self.ranges.iter().any(|range| range.holds(key))
         };
-        let newest_first = commits.iter().rev();
-        let mut touching =
-            newest_first.filter(|kept| kept.batch.entries().any(|entry| holds(entry.key())));
-        touching.next().map(|kept| kept.seq)
+        let written = pieces.iter().flat_map(|piece| piece.keys());
+        let touching = written.filter(|(seq, key)| *seq > since && holds(key));
+        touching.map(|(seq, _)| seq).max()
     }
 }

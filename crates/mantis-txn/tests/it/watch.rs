@@ -172,11 +172,14 @@ fn a_read_that_is_older_than_what_is_remembered_counts_as_touched() {
     assert!(first.touched().is_some());
     let since = store.visible_seq();
     let exact = store.watch_since(&set, since).unwrap();
-    for _ in 0..1024 {
+    for _ in 0..10_000 {
         commit(&store, &[(2, 0)], Durability::None).unwrap();
     }
     assert_eq!(store.watch_since(&set, since).unwrap().touched(), None);
-    commit(&store, &[(2, 0)], Durability::None).unwrap();
+    let many: Vec<_> = (2..10_002).map(|k| (k, 0)).collect();
+    for _ in 0..8 {
+        commit(&store, &many, Durability::None).unwrap();
+    }
     assert!(store.watch_since(&set, since).unwrap().touched().is_some());
     assert_eq!(exact.touched(), None, "a registration does not age");
 }

@@ -238,6 +238,8 @@ settings! {
         watched_max: usize = "4000000", Restart;
         /// most that follow the commits at once
         feeds_max: usize = "1000", Restart;
+        /// how long the answer of a request with an idempotency key is kept
+        idempotency_ttl: Duration = "24h", Restart;
         /// memory for the last commits, for those who follow them
         feed_memory: Bytes = "8MB", Restart;
         /// log that is kept for them beyond what the next start needs
@@ -303,7 +305,6 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("security.jwt_audience", "users and JWT"),
     ("security.session_timeout", "users and JWT"),
     ("security.password_min_length", "users and JWT"),
-    ("limits.idempotency_ttl", "idempotency keys"),
     ("pool", "the connection pool"),
     ("cache", "the application cache"),
     ("rest", "the PostgREST dialect"),

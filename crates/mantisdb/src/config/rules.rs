@@ -121,6 +121,7 @@ pub(crate) fn store_limits(settings: &Settings) -> Limits {
         transaction_queue_max: limits.transaction_queue_max,
         watched_max: limits.watched_max,
         feeds_max: limits.feeds_max,
+        idempotency_ttl: limits.idempotency_ttl,
         feed_memory: limits.feed_memory.0,
     }
 }
