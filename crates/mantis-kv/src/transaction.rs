@@ -35,6 +35,30 @@ impl Kv {
         Ok(found)
     }
 
+    /// The value that the transaction sees, with its row locked against everybody else's writes until
+    /// the transaction ends, whether the key is there or not.
+    ///
+    /// # Errors
+    /// As [`Transaction::get_for_update`] and [`Self::get_in`].
+    pub fn get_for_update_in(
+        &self,
+        _: Access,
+        txn: &mut Transaction,
+        key: Bytes,
+        wait: LockWait,
+    ) -> Result<Option<Entry>, KvError> {
+        self.check_key(&key)?;
+        let generation = self.statement_in(txn)?;
+        let encoded = Keyspace::key(generation, &key)?;
+        let record = txn.get_for_update(encoded.as_bytes(), wait)?;
+        let found = match &record {
+            Some(record) => { txn }.entry(key, record)?,
+            None => None,
+        };
+        self.count_read(found.is_some());
+        Ok(found)
+    }
+
     /// A page of the keys that the transaction sees.
     ///
     /// # Errors

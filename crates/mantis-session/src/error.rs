@@ -121,6 +121,12 @@ impl SessionError {
         self.code().kind()
     }
 
+    /// Whether the same call, or the whole transaction, may succeed when it is made again.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        self.kind().retryable()
+    }
+
     /// The machine word.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -30,8 +30,8 @@ pub use mantis_kv::{
     Put, PutDone, UNCOMMITTED, Written,
 };
 pub use mantis_txn::{
-    Begin, FeedFrom, FeedStats, LOCK_WAIT_BOUNDS_US, LevelStats, LockStats, TxnId, TxnStats,
-    WatchStats,
+    Begin, FeedFrom, FeedStats, LOCK_WAIT_BOUNDS_US, LevelStats, LockStats, LockWait, TxnId,
+    TxnStats, WatchStats,
 };
 pub use once::{Once, Receipt};
 pub use options::{DatabaseOptions, LogSettings};

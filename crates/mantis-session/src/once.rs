@@ -1,6 +1,7 @@
 //! Requests that take effect once: the receipt of the first one stands in the same commit as its
 //! effect, and whoever comes again finds it.
 
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,6 +49,7 @@ impl Session {
         let key = meta::meta_key(DatabaseId::DEFAULT, RECEIPTS, &whole).map_err(KvError::from)?;
         let mut txn = self.begin(Begin::at(Isolation::ReadCommitted))?;
         txn.lock_first();
+        txn.keep_places();
         Ok(Once { txn, key })
     }
 }
@@ -73,6 +75,12 @@ impl Once {
             durability: self.txn.raw().store().class_of(record.seq()),
             bytes: record.payload_bytes(),
         }))
+    }
+
+    /// As [`Transaction::poll_row`].
+    #[must_use]
+    pub fn poll_row(&self, waker: &Waker) -> bool {
+        self.txn.poll_row(waker)
     }
 
     /// Executes a command as part of it, as if it were alone: an atomic batch sees one moment, and an

@@ -177,7 +177,8 @@ impl Registry {
             .deadline
             .map_or(life, |at| life.min(at.saturating_sub(begun_at)));
         begin.deadline = Some(begun_at + life);
-        let txn = session.begin(begin)?;
+        let mut txn = session.begin(begin)?;
+        txn.keep_places();
         let entry = Arc::new(self.entry(session.principal(), txn, begun_at, life));
         self.entries.lock().insert(entry.key, Arc::clone(&entry));
         // It counts as open from here on by itself.

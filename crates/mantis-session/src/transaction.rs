@@ -1,12 +1,14 @@
 //! A transaction of a session: commands that see each other's effects and take effect together.
 
+use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mantis_kv::{
-    Batch, BatchDone, BatchOp, Committed, DeleteDone, IncrementDone, Kv, KvError, OpDone, PutDone,
-    UNCOMMITTED,
+    Batch, BatchDone, BatchOp, Committed, DeleteDone, Entry, IncrementDone, Kv, KvError, OpDone,
+    PutDone, UNCOMMITTED,
 };
-use mantis_txn::{Begin, TxnError, TxnId};
+use mantis_txn::{Begin, LockWait, TxnError, TxnId};
 use mantis_types::{Access, Durability, Isolation, Seq};
 
 use crate::{Command, Principal, Reply, Session, SessionError};
@@ -104,6 +106,24 @@ impl Transaction {
         self.txn.set_row_deadline(deadline);
     }
 
+    /// From here on a call that was not to wait for a row keeps a place in its queue for the same call
+    /// made again, until [`Self::stop_waiting`].
+    pub const fn keep_places(&mut self) {
+        self.txn.keep_places();
+    }
+
+    /// Whether a call that has kept a place in a queue may be made again with success; if not, `waker`
+    /// is woken once it may. True when there is no such place. Never blocks.
+    #[must_use]
+    pub fn poll_row(&self, waker: &Waker) -> bool {
+        self.txn.poll_row(waker)
+    }
+
+    /// Gives the place in a queue up, if there is one.
+    pub fn stop_waiting(&mut self) {
+        self.txn.stop_waiting();
+    }
+
     /// Executes a command inside the transaction. What fails has changed nothing of it. Blocks on
     /// table reads and, with `ReadCommitted`, on rows that others have locked.
     ///
@@ -152,6 +172,22 @@ impl Transaction {
             }
             Command::KvBatch(batch) => self.each_alone(batch),
         }
+    }
+
+    /// Reads a value and locks its row against everybody else's writes until the transaction ends,
+    /// whether the key is there or not.
+    ///
+    /// # Errors
+    /// `SerializationFailure` when it is locked and `wait` says not to wait, or, but for
+    /// `ReadCommitted`, when somebody has written it since the snapshot; as [`Self::execute`].
+    pub fn get_for_update(
+        &mut self,
+        key: Bytes,
+        wait: LockWait,
+    ) -> Result<Option<Entry>, SessionError> {
+        let access = self.principal.grant(true)?;
+        let txn = &mut self.txn;
+        Ok(self.kv.get_for_update_in(access, txn, key, wait)?)
     }
 
     /// The operations of a batch, each for itself. When one must wait for a row longer than it may,

@@ -30,7 +30,7 @@ pub use merge::Merge;
 pub use scan::TxnScan;
 
 use buffer::{Buffer, Change};
-use locking::HeldLocks;
+use locking::{Asked, HeldLocks};
 use reads::ReadSet;
 
 /// A transaction over everything in the store. One caller at a time uses it.
@@ -49,6 +49,9 @@ pub struct Transaction {
     locks: HeldLocks,
     /// The moment up to which the current call waits for rows; `None` for as long as it lives.
     row_deadline: Option<Duration>,
+    /// Where it stands in a queue, while nobody waits there for it.
+    asked: Option<Asked>,
+    keeps_places: bool,
     /// It was chosen to break a circle: its locks have been given back.
     doomed: bool,
     /// It has ended otherwise than by being rolled back.

@@ -15,8 +15,9 @@
 //! # }
 //! ```
 //!
-//! [`LockFreeStorage`] is synchronous and needs no runtime. For everything that it leaves out
-//! (conditions, counters, content types, tags) take a [`Session`] of a [`Database`].
+//! [`LockFreeStorage`] is synchronous and needs no runtime. [`Database`] adds transactions and the
+//! commit feed, for asynchronous programs; [`blocking::Database`] is the same for threads. For
+//! conditions, content types and tags take a [`Session`] of one.
 //!
 //! It is not: a client of a running server (one process at a time has a data directory open), nor
 //! a home of tables and documents.
@@ -24,16 +25,22 @@
 //! Its limits are those of [`Limits`]: by default keys of 32 KiB, values of 32 MiB, batches of
 //! 10,000 operations and 40 MiB.
 
+pub mod blocking;
+mod database;
 mod entry;
 mod storage;
+mod transaction;
+
+pub use database::{CommitFeed, Database};
 
 pub use entry::StorageEntry;
 pub use mantis_env::Env;
 pub use mantis_session::{
-    Batch, BatchDone, BatchOp, Command, Committed, Condition, Database, DatabaseOptions,
+    Batch, BatchDone, BatchOp, Change, ChangeSet, Command, Committed, Condition, DatabaseOptions,
     DatabaseStatus, DeleteDone, Entry, Expiry, IncrementDone, KeyCount, KvStats as StorageStats,
     List, ListItem, ListPage, LogSettings, OpDone, Principal, Put, PutDone, Reply, Session,
-    SessionError as StorageError,
+    SessionError as StorageError, SessionError as Error, TxnId, Written,
 };
-pub use mantis_types::{Code, Durability, ErrorKind, Limits, Seq};
+pub use mantis_types::{Code, Durability, ErrorKind, Isolation as IsolationLevel, Limits, Seq};
 pub use storage::{LockFreeStorage, ScanPrefix, StorageOptions};
+pub use transaction::Transaction;

@@ -104,7 +104,7 @@ impl LockFreeStorage {
         Ok(Self::over(database, options.durability))
     }
 
-    fn over(database: Database, durability: Durability) -> Self {
+    pub(crate) fn over(database: Database, durability: Durability) -> Self {
         let session = database.session(Principal::Owner);
         Self {
             database,

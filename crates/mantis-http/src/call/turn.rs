@@ -1,13 +1,16 @@
 //! Calls that may meet rows which transactions have locked, and calls inside a transaction.
 //!
 //! Whoever waits for a row must not keep a place that the row's holder needs for its commit. So a call
-//! first runs without waiting for rows, in a place like any other's. If a row is locked it waits in
-//! one of a few places of its own; and if those are taken, it tries again after a pause.
+//! first runs without waiting for rows, in a place like any other's. If a row is locked, a transaction
+//! stands in the row's queue without a thread until its turn has come. A write outside of transactions
+//! waits in one of a few places of its own; and if those are taken, it tries again after a pause.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use mantis_session::{Batch, Claim, Command, Reply, Session, SessionError, TransactionKey};
+use mantis_session::{Batch, Claim, Command, Once, Reply, Session, SessionError, TransactionKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -29,6 +32,40 @@ const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
 /// The places of calls that wait for rows.
 pub(crate) fn row_places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(ROW_WAITERS_MAX))
+}
+
+/// What waits for rows: a transaction stands in the queue of the row, and is woken when its turn has
+/// come; a write outside of transactions has to wait on a thread, or to look again.
+pub(crate) trait InQueue: Send + 'static {
+    /// Whether it stands in a queue between two attempts.
+    const QUEUES: bool;
+
+    /// Whether the next attempt may succeed; if not, `waker` is woken once it may.
+    fn poll_row(&self, waker: &Waker) -> bool;
+}
+
+impl InQueue for () {
+    const QUEUES: bool = false;
+
+    fn poll_row(&self, _: &Waker) -> bool {
+        true
+    }
+}
+
+impl InQueue for Claim {
+    const QUEUES: bool = true;
+
+    fn poll_row(&self, waker: &Waker) -> bool {
+        Self::poll_row(self, waker)
+    }
+}
+
+impl InQueue for Once {
+    const QUEUES: bool = true;
+
+    fn poll_row(&self, waker: &Waker) -> bool {
+        Self::poll_row(self, waker)
+    }
 }
 
 impl App {
@@ -115,7 +152,7 @@ impl App {
         work: W,
     ) -> Outcome<(S, T)>
     where
-        S: Send + 'static,
+        S: InQueue,
         T: Send + 'static,
         W: Fn(&mut S, Option<Duration>) -> Result<T, SessionError> + Send + Sync + 'static,
     {
@@ -139,6 +176,14 @@ impl App {
             }
             if Instant::now() + MARGIN_MAX >= call.deadline {
                 return Err(call.terms(false).late());
+            }
+            if S::QUEUES {
+                let row = poll_fn(|context| match state.poll_row(context.waker()) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                });
+                drop(tokio::time::timeout_at(call.deadline - MARGIN_MAX, row).await);
+                continue;
             }
             if let Ok(place) = Arc::clone(&self.row_places).try_acquire_owned() {
                 let patient = attempt(state, self.row_deadline(call));

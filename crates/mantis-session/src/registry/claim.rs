@@ -1,6 +1,7 @@
 //! The turn of one request in a joinable transaction.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use mantis_kv::Committed;
@@ -107,6 +108,15 @@ impl Claim {
             Place::Open(_) => self.on_open(row_deadline, Transaction::lock_for_commit),
             // The commit that follows tells how it ended.
             Place::Ended(_) => Ok(()),
+        }
+    }
+
+    /// As [`Transaction::poll_row`].
+    #[must_use]
+    pub fn poll_row(&self, waker: &Waker) -> bool {
+        match &*self.place {
+            Place::Open(txn) => txn.poll_row(waker),
+            Place::Ended(_) => true,
         }
     }
 
@@ -217,6 +227,10 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
+        // Whoever gave a row up is not to be given it.
+        if let Place::Open(txn) = &mut *self.place {
+            txn.stop_waiting();
+        }
         // The time of the request is not idle time.
         self.entry.shown.lock().used_at = self.registry.now();
     }

@@ -1,13 +1,12 @@
 //! What one has of the lock table while waiting, and while one's turn lasts.
 
-use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Waker;
 use std::time::Duration;
 
 use super::table::Place;
-#[cfg(test)]
-use super::threads::Signal;
-use super::threads::{RealThreads, Threads};
+use super::threads::{RealThreads, Signal, Threads};
 use super::{LockError, Shared};
 use crate::txn_id::TxnId;
 
@@ -20,7 +19,7 @@ pub(crate) struct LockRequest<M: Threads = RealThreads> {
     place: Place<M::Signal>,
     since: Duration,
     /// The caller knows how it ended.
-    answered: Cell<bool>,
+    answered: AtomicBool,
 }
 
 impl<M: Threads> std::fmt::Debug for LockRequest<M> {
@@ -40,13 +39,12 @@ impl<M: Threads> LockRequest<M> {
             shared,
             who,
             place,
-            answered: Cell::new(false),
+            answered: AtomicBool::new(false),
         }
     }
 
     /// The answer, if there is one. Never blocks; one atomic load. Once it was `Ok`, the lock is the
     /// transaction's and has to be released by it.
-    #[cfg(test)]
     pub(crate) fn poll(&self) -> Option<Result<(), LockError>> {
         if !self.place.signal.is_served() {
             return None;
@@ -78,16 +76,23 @@ impl<M: Threads> LockRequest<M> {
     }
 
     fn answer(&self) {
-        if !self.answered.replace(true) {
+        if !self.answered.swap(true, Relaxed) {
             let now = self.shared.threads.monotonic();
             self.shared.counters.waited(now.saturating_sub(self.since));
         }
     }
 }
 
+impl LockRequest {
+    /// Whether there is an answer; if not, `waker` is woken once there is. Never blocks.
+    pub(crate) fn poll_ready(&self, waker: &Waker) -> bool {
+        self.place.signal.is_served_or_wake(waker)
+    }
+}
+
 impl<M: Threads> Drop for LockRequest<M> {
     fn drop(&mut self) {
-        if self.answered.get() {
+        if self.answered.load(Relaxed) {
             return;
         }
         self.shared.change(|table, woken| {

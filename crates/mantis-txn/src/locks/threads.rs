@@ -1,6 +1,7 @@
 //! What the lock table needs of threads, so that a model checker can stand in for the machine.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::Waker;
 use std::time::Duration;
 
 use mantis_env::{Bell, Env};
@@ -76,11 +77,22 @@ impl<T: Send> Exclusive<T> for Mutex<T> {
     }
 }
 
-/// A flag and the bell that tells of it.
+/// A flag, and the bell and the waker that tell of it.
 #[derive(Debug, Default)]
 pub(crate) struct ServedBell {
     served: AtomicBool,
     bell: Bell,
+    /// Guards whom to wake, for a waiter that keeps no thread. Leaf lock; held to swap one in or out.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl ServedBell {
+    /// Whether it is served; if not, `waker` is woken once it is.
+    pub(super) fn is_served_or_wake(&self, waker: &Waker) -> bool {
+        // Before the look: whoever serves afterwards finds it.
+        *self.waker.lock() = Some(waker.clone());
+        self.is_served()
+    }
 }
 
 impl Signal for ServedBell {
@@ -98,5 +110,9 @@ impl Signal for ServedBell {
 
     fn ring(&self) {
         self.bell.ring();
+        let waker = self.waker.lock().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }

@@ -70,6 +70,8 @@ impl Store {
             reads: ReadSet::default(),
             locks: HeldLocks::default(),
             row_deadline: None,
+            asked: None,
+            keeps_places: false,
             doomed: false,
             committed: false,
             _live: live,

@@ -1,6 +1,7 @@
 //! Row locks of a transaction: taken before a row is read that is to be written.
 
 use std::collections::HashMap;
+use std::task::Waker;
 use std::time::Duration;
 
 use mantis_engine::Record;
@@ -8,8 +9,8 @@ use mantis_types::Isolation;
 
 use super::Transaction;
 use super::buffer::Change;
-use crate::TxnError;
-use crate::locks::{LockError, LockWait, Requested};
+use crate::locks::{LockError, LockRequest, LockWait, Requested};
+use crate::{Store, TxnError};
 
 /// The locks that are held, in the order in which they were taken.
 #[derive(Debug, Default)]
@@ -88,6 +89,8 @@ impl Transaction {
         if self.locks.has(key) {
             return Ok(true);
         }
+        // A place in its queue would give back what is taken here.
+        self.stop_waiting();
         let store = self.store.clone();
         // The latch: whoever looked for locks before this one is in the memtable, and in the index.
         let latched = store.latch(key);
@@ -107,20 +110,8 @@ impl Transaction {
         if self.locks.has(key) {
             return Ok(());
         }
-        let now = self.store.env().clock().monotonic();
-        if self.row_deadline.is_some_and(|deadline| deadline <= now) {
-            let locked = self.try_lock(key)?;
-            return locked.then_some(()).ok_or(TxnError::RowBusy);
-        }
         let store = self.store.clone();
-        let latched = store.latch(key);
-        let requested = store.row_locks().request(self.id, key);
-        drop(latched);
-        let locked = match requested {
-            Ok(Requested::Granted) => Ok(()),
-            Ok(Requested::Queued(request)) => request.wait(self.waits_until()),
-            Err(error) => Err(error),
-        };
+        let locked = self.lock_within(&store, key);
         if matches!(locked, Err(LockError::Deadlock)) {
             // The others of the circle wait for these.
             self.give_back_locks(0);
@@ -137,6 +128,59 @@ impl Transaction {
         // the index, when its latch is free.
         drop(store.latch(key));
         Ok(())
+    }
+
+    fn lock_within(&mut self, store: &Store, key: &[u8]) -> Result<(), LockError> {
+        let now = store.env().clock().monotonic();
+        let hurried = self.row_deadline.is_some_and(|deadline| deadline <= now);
+        // A place at another row is given up.
+        let asked = self.asked.take().filter(|asked| *asked.key == *key);
+        let request = match asked {
+            Some(asked) => asked.request,
+            None => {
+                let latched = store.latch(key);
+                if hurried && !self.keeps_places {
+                    let locked = store.row_locks().try_lock(self.id, key)?;
+                    return locked.then_some(()).ok_or(LockError::Deadline);
+                }
+                let requested = store.row_locks().request(self.id, key)?;
+                drop(latched);
+                match requested {
+                    Requested::Granted => return Ok(()),
+                    Requested::Queued(request) => request,
+                }
+            }
+        };
+        if !hurried {
+            return request.wait(self.waits_until());
+        }
+        if let Some(answer) = request.poll() {
+            return answer;
+        }
+        let key = key.into();
+        self.asked = Some(Asked { key, request });
+        Err(LockError::Deadline)
+    }
+
+    /// From here on a call that does not wait for a row leaves a place in its queue, which the same
+    /// call made again finds, until [`Self::stop_waiting`], another lock, or the end. For callers who
+    /// ask again and again instead of keeping a thread: they are served in turn, and a circle of waits
+    /// is found.
+    pub const fn keep_places(&mut self) {
+        self.keeps_places = true;
+    }
+
+    /// Whether a call that has left a place in a queue may be made again with success; if not, `waker`
+    /// is woken once it may. True when there is no such place. Never blocks.
+    #[must_use]
+    pub fn poll_row(&self, waker: &Waker) -> bool {
+        let asked = self.asked.as_ref();
+        asked.is_none_or(|asked| asked.request.poll_ready(waker))
+    }
+
+    /// Gives the place in a queue up, if there is one.
+    pub fn stop_waiting(&mut self) {
+        self.asked = None;
     }
 
     /// Takes the locks that the commit would wait for, so that it does not: those of rows that are
@@ -215,8 +259,16 @@ impl Transaction {
     }
 }
 
+/// A place in the queue of a row, for a call that will be made again.
+#[derive(Debug)]
+pub(super) struct Asked {
+    key: Box<[u8]>,
+    request: LockRequest,
+}
+
 impl Drop for Transaction {
     fn drop(&mut self) {
+        self.stop_waiting();
         self.give_back_locks(0);
         let counters = &self.pipeline().counters;
         if !self.committed {

@@ -8,8 +8,10 @@
 //! `console server` starts the server; a page without one finds it running. `mantisdb` and
 //! `./mantisdb` are the program, `make` does nothing, and `apt-cache` prints a sample.
 
+mod conflicts;
 mod console;
 mod embedding;
+mod isolation;
 mod sample;
 mod tables;
 mod terminal;
@@ -29,6 +31,23 @@ const DOCUMENTED: &str = "127.0.0.1:8080";
 fn page(name: &str) -> String {
     let path = root().join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The Rust code of a page is, block by block, what stands between lines `// BLOCK` of `ours`.
+fn assert_code_of_page(name: &str, ours: &str) {
+    let page = page(name);
+    let shown: Vec<_> = page
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    let parts = ours.split("\n// BLOCK\n");
+    let ours: Vec<_> = parts
+        .skip(1)
+        .step_by(2)
+        .map(|block| format!("{block}\n"))
+        .collect();
+    assert_eq!(shown, ours);
 }
 
 fn root() -> PathBuf {

@@ -9,6 +9,8 @@ mod documents;
 #[cfg(test)]
 mod embedded;
 #[cfg(test)]
+mod facade;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod program;

@@ -29,13 +29,10 @@ fn storage(dir: &Path) -> Outcome {
 
 // BLOCK
 fn session(dir: &Path) -> Outcome {
-    use mantisdb::{
-        Command, Condition, Database, DatabaseOptions, Durability, Env, ErrorKind, Principal, Put,
-        Reply,
-    };
+    use mantisdb::{Command, Condition, Durability, ErrorKind, Put, Reply, blocking::Database};
 
-    let database = Database::open(DatabaseOptions::new(Env::real(), dir))?;
-    let session = database.session(Principal::Owner);
+    let database = Database::open(dir)?;
+    let session = database.session();
     let put = Put {
         condition: Condition::IfAbsent,
         content_type: Some("application/json".to_owned()),
@@ -77,17 +74,5 @@ fn the_code_of_the_page_runs() {
 
 #[test]
 fn the_code_of_the_page_is_this_code() {
-    let page = super::page("docs/guide/embedding.md");
-    let shown: Vec<_> = page
-        .split("```rust\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap_or_default())
-        .collect();
-    let parts = include_str!("embedding.rs").split("\n// BLOCK\n");
-    let ours: Vec<_> = parts
-        .skip(1)
-        .step_by(2)
-        .map(|block| format!("{block}\n"))
-        .collect();
-    assert_eq!(shown, ours);
+    super::assert_code_of_page("docs/guide/embedding.md", include_str!("embedding.rs"));
 }
