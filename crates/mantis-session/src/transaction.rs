@@ -235,7 +235,7 @@ impl Transaction {
     /// Takes back every change since the newest savepoint of this name, which stays open.
     ///
     /// # Errors
-    /// `InvalidRequest` when there is none; nothing is changed.
+    /// `NotFound` when there is none; nothing is changed.
     pub fn rollback_to(&mut self, name: &str) -> Result<(), SessionError> {
         Ok(self.txn.rollback_to(name)?)
     }
@@ -243,7 +243,7 @@ impl Transaction {
     /// Forgets a savepoint, and those opened after it; their changes stay.
     ///
     /// # Errors
-    /// `InvalidRequest` when there is none.
+    /// `NotFound` when there is none.
     pub fn release(&mut self, name: &str) -> Result<(), SessionError> {
         Ok(self.txn.release(name)?)
     }

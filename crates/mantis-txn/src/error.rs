@@ -143,7 +143,8 @@ impl TxnError {
             | Self::TooManyWatched { .. }
             | Self::TooManyFeeds { .. } => Code::PoolExhausted,
             Self::TooOld => Code::SnapshotTooOld,
-            Self::ReadOnly | Self::NoSuchSavepoint => Code::InvalidRequest,
+            Self::ReadOnly => Code::InvalidRequest,
+            Self::NoSuchSavepoint => Code::NotFound,
             Self::Merge(_) => Code::InvalidValue,
             Self::Codec(_) | Self::LogGap { .. } => Code::Corrupt,
             Self::Closed => Code::ShuttingDown,

@@ -258,7 +258,7 @@ impl Transaction {
     /// that were taken since. The savepoint stays open. What was read since still counts.
     ///
     /// # Errors
-    /// `InvalidRequest` when there is no such savepoint; nothing is changed.
+    /// `NotFound` when there is no such savepoint; nothing is changed.
     pub fn rollback_to(&mut self, name: &str) -> Result<(), TxnError> {
         let locks = self.buffer.rollback_to(name)?;
         self.give_back_locks(locks);
@@ -268,7 +268,7 @@ impl Transaction {
     /// Forgets a savepoint, and those opened after it; their changes stay.
     ///
     /// # Errors
-    /// `InvalidRequest` when there is no such savepoint.
+    /// `NotFound` when there is no such savepoint.
     pub fn release(&mut self, name: &str) -> Result<(), TxnError> {
         self.buffer.release(name)
     }

@@ -24,7 +24,7 @@ pub(crate) struct SavepointForm {
     #[schema(
         min_length = 1,
         max_length = 32,
-        pattern = r"^[^\p{Cc}]+$",
+        pattern = r"^[^\x00-\x1F\x7F-\x9F]+$",
         example = "before_items"
     )]
     name: String,
@@ -68,12 +68,11 @@ pub(crate) async fn open(
     post, path = "/api/v1/transactions/{id}/savepoints/{name}/rollback", tag = "transactions", operation_id = "savepointRollback",
     params(
         ("id" = String, Path, description = "The transaction.", example = "6f1d0c9a5b7e4f2386a0d1c2b3e4f506"),
-        ("name" = String, Path, description = "The savepoint.", example = "before_items"),
+        ("name" = String, Path, description = "The savepoint.", min_length = 1, max_length = 32, pattern = r"^[^\x00-\x1F\x7F-\x9F]+$", example = "before_items"),
     ),
     responses(
         (status = 200, description = "Rolled back.", body = Answer<SavepointView>),
-        (status = 400, description = "There is no such savepoint; nothing has changed.", body = FailureAnswer),
-        (status = 404, description = "There is no such transaction.", body = FailureAnswer),
+        (status = 404, description = "There is no such transaction, or no such savepoint; nothing has changed.", body = FailureAnswer),
         (status = 409, description = "The transaction has ended.", body = FailureAnswer),
     ),
 )]
@@ -95,12 +94,11 @@ pub(crate) async fn rollback(
     post, path = "/api/v1/transactions/{id}/savepoints/{name}/release", tag = "transactions", operation_id = "savepointRelease",
     params(
         ("id" = String, Path, description = "The transaction.", example = "6f1d0c9a5b7e4f2386a0d1c2b3e4f506"),
-        ("name" = String, Path, description = "The savepoint.", example = "before_items"),
+        ("name" = String, Path, description = "The savepoint.", min_length = 1, max_length = 32, pattern = r"^[^\x00-\x1F\x7F-\x9F]+$", example = "before_items"),
     ),
     responses(
         (status = 200, description = "Released.", body = Answer<SavepointView>),
-        (status = 400, description = "There is no such savepoint.", body = FailureAnswer),
-        (status = 404, description = "There is no such transaction.", body = FailureAnswer),
+        (status = 404, description = "There is no such transaction, or no such savepoint.", body = FailureAnswer),
         (status = 409, description = "The transaction has ended.", body = FailureAnswer),
     ),
 )]

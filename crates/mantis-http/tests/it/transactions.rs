@@ -212,7 +212,7 @@ fn savepoints_take_back_what_came_after_them() {
     put(&inside, "c", "3").data();
     tx.post("savepoints/half%20way%2F%C3%A9/release", "").data();
     let gone = tx.post(path, "");
-    assert_eq!(gone.failure(), (400, "invalid_request".into()));
+    assert_eq!(gone.failure(), (404, "not_found".into()));
     tx.commit().data();
     assert_eq!(client.get("/api/v1/kv").data(), json!(["a", "c"]));
     assert_eq!(read(&client, "a"), "1");
@@ -228,6 +228,7 @@ fn a_transaction_belongs_to_its_principal() {
     let owner = server.client().with("apikey", "data-key");
     let tx = Tx::begin(&owner, "");
     put(&tx.inside(), "a", "1").data();
+    tx.post("savepoints", r#"{"name":"s"}"#).data();
     let other = server.admin();
     let path = format!("/api/v1/transactions/{}", tx.id);
     let joined = other.clone().with("X-Mantis-Transaction", &tx.id);

@@ -343,7 +343,7 @@ fn savepoints_take_back_what_came_after() {
     claimed.execute(put("a", "2"), AT_ONCE).unwrap();
     claimed.rollback_to("s").unwrap();
     claimed.release("s").unwrap();
-    assert_eq!(refused(claimed.release("s")), Code::InvalidRequest);
+    assert_eq!(refused(claimed.release("s")), Code::NotFound);
     claimed.commit(None).unwrap();
     assert_eq!(get(&session, "a").as_deref(), Some(&b"1"[..]));
 }
