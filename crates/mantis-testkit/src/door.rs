@@ -1,13 +1,17 @@
 //! Ways into a store with transactions, so that the same histories and scripts run through each.
 
+pub mod embedded;
 pub mod half;
+pub mod kind;
 pub mod naive;
+pub mod rest;
+mod served;
 pub mod store;
 
 use std::time::Duration;
 
 use mantis_txn::LockWait;
-use mantis_types::{Code, Durability, Isolation};
+use mantis_types::{Code, Durability, ErrorKind, Isolation};
 
 pub use crate::rig::target::Refusal;
 
@@ -18,6 +22,24 @@ pub trait Door: Send + Sync {
     /// # Errors
     /// When the store takes none.
     fn begin(&self, wish: &Wish) -> Result<Box<dyn Txn>, Refusal>;
+
+    /// Closes what is behind it, if that holds files. Nothing may be begun afterwards.
+    ///
+    /// # Errors
+    /// When it does not close in order.
+    fn close(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+impl Door for Box<dyn Door> {
+    fn begin(&self, wish: &Wish) -> Result<Box<dyn Txn>, Refusal> {
+        (**self).begin(wish)
+    }
+
+    fn close(&self) -> Result<(), Refusal> {
+        (**self).close()
+    }
 }
 
 /// What a transaction is to be like.
@@ -114,6 +136,15 @@ pub trait Txn: Send {
 
     /// Ends it without a trace.
     fn rollback(self: Box<Self>);
+}
+
+/// What the documentation of commits says about their errors.
+pub(crate) fn may_have_happened(code: Code) -> bool {
+    let surely_not = matches!(
+        code.kind(),
+        ErrorKind::Conflict | ErrorKind::Exhausted | ErrorKind::Invalid | ErrorKind::Closed
+    ) || matches!(code, Code::DeadlineExceeded | Code::ReadOnly);
+    !surely_not
 }
 
 /// A refusal with a code of the product, that surely had no effect.

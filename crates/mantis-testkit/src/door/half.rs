@@ -74,6 +74,10 @@ impl<D: Door> Door for &'static Half<D> {
             savepoints: Vec::new(),
         }))
     }
+
+    fn close(&self) -> Result<(), Refusal> {
+        self.inner.close()
+    }
 }
 
 impl<D: Door> HalfTxn<D> {

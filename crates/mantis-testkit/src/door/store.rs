@@ -13,10 +13,10 @@ use mantis_env::Env;
 use mantis_log::{Log, LogOptions};
 use mantis_txn::{Begin, DurableHook, LockWait, Store, Transaction, TxnError};
 use mantis_types::{
-    Code, DatabaseId, EncodedKey, ErrorKind, Limits, OwnerId, RecordBuilder, Space, ValueKind,
+    Code, DatabaseId, EncodedKey, Limits, OwnerId, RecordBuilder, Space, ValueKind,
 };
 
-use super::{Door, Pair, Refusal, Txn, Wish, refused};
+use super::{Door, Pair, Refusal, Txn, Wish, may_have_happened, refused};
 
 /// Everything that is written through this door belongs to this owner.
 const OWNER: OwnerId = OwnerId::new(9);
@@ -174,6 +174,10 @@ impl Door for StoreDoor {
         let transaction = self.store.begin(begin).map_err(|error| refusal(&error))?;
         Ok(Box::new(StoreTxn(transaction)))
     }
+
+    fn close(&self) -> Result<(), Refusal> {
+        self.store.close().map_err(|error| refusal(&error))
+    }
 }
 
 struct StoreTxn(Transaction);
@@ -237,7 +241,7 @@ impl Txn for StoreTxn {
         match self.0.commit() {
             Ok(committed) => Ok(Some(committed.seq.get())),
             Err(error) => Err(Refusal {
-                unknown: may_have_happened(&error),
+                unknown: may_have_happened(error.code()),
                 ..refusal(&error)
             }),
         }
@@ -248,20 +252,8 @@ impl Txn for StoreTxn {
     }
 }
 
-/// What the documentation of commits says about their errors.
-fn may_have_happened(error: &TxnError) -> bool {
-    let surely_not = matches!(
-        error.kind(),
-        ErrorKind::Conflict | ErrorKind::Exhausted | ErrorKind::Invalid | ErrorKind::Closed
-    ) || matches!(error.code(), Code::DeadlineExceeded | Code::ReadOnly);
-    !surely_not
-}
-
 fn refusal(error: &TxnError) -> Refusal {
-    Refusal {
-        is_final: error.kind() == ErrorKind::ReadOnly,
-        ..Refusal::new(error.code().as_str(), error)
-    }
+    Refusal::of(error.code(), error)
 }
 
 fn encoded(key: &[u8]) -> Result<Vec<u8>, Refusal> {

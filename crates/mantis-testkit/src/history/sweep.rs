@@ -1,17 +1,18 @@
-//! Histories over the store: every kind of it, at every level and with all levels mixed; and the
-//! controls that must be rejected.
+//! Histories through every door, at every level and with all levels mixed; and the controls that must
+//! be rejected.
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use mantis_env::Env;
 use mantis_types::{Durability, Isolation};
 
 use super::client::Habits;
 use super::plan::Mix;
 use super::run::{Outcome, Run};
+use crate::door::kind::DoorKind;
 use crate::door::naive::Naive;
-use crate::door::store::{StoreDoor, StoreKind};
+use crate::door::store::StoreDoor;
 
 /// Clients at a time.
 const CLIENTS: u64 = 6;
@@ -26,24 +27,12 @@ const LEVELS: [Option<Isolation>; 5] = [
     None,
 ];
 
-/// A store behind a log shows the visible edge, which waits for syncs; the others memory and tables.
-const fn habits(kind: StoreKind) -> Habits {
-    let durability = match kind {
-        StoreKind::Logged => Durability::Sync,
-        StoreKind::Memory | StoreKind::Disk => Durability::None,
-    };
-    Habits {
-        durability,
-        blind: false,
-    }
-}
-
 /// Histories of one seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
     /// Everything that is drawn follows from it.
     pub seed: u64,
-    /// How many transactions, over all kinds and levels.
+    /// How many transactions, over all doors and levels.
     pub transactions: u64,
 }
 
@@ -59,27 +48,32 @@ pub struct Controls {
 }
 
 impl Sweep {
-    /// Runs and judges all; `each` gets what came of a kind at a level.
+    /// Runs and judges all; `each` gets what came of a door at a level.
     ///
     /// # Errors
-    /// When a store does not open.
+    /// When a store does not open or close.
     pub fn perform(
         &self,
         dir: &Path,
-        mut each: impl FnMut(StoreKind, Option<Isolation>, &Outcome),
+        mut each: impl FnMut(DoorKind, Option<Isolation>, &Outcome),
     ) -> Result<()> {
-        let parts = u64::try_from(StoreKind::ALL.len() * LEVELS.len())?;
-        for kind in StoreKind::ALL {
+        let parts = u64::try_from(DoorKind::ALL.len() * LEVELS.len())?;
+        for kind in DoorKind::ALL {
             for (place, level) in LEVELS.into_iter().enumerate() {
-                let dir = dir.join(format!("{kind:?}-{place}"));
+                let dir = dir.join(format!("{}-{place}", kind.word()));
                 std::fs::create_dir_all(&dir)?;
                 let door = kind.open(&Env::real(), &dir)?;
                 let run = Run {
                     transactions: self.transactions.div_ceil(parts),
-                    habits: habits(kind),
+                    habits: Habits {
+                        durability: kind.durability(),
+                        blind: false,
+                    },
                     ..self.run(level)
                 };
-                each(kind, level, &run.perform(&door));
+                each(kind, level, &run.perform(&*door));
+                let closed = door.close();
+                closed.map_err(|refusal| anyhow!("not closed: {}", refusal.text))?;
             }
         }
         Ok(())

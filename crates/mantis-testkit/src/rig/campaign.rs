@@ -25,7 +25,7 @@ use super::target::{StoreSize, TargetKind};
 use super::txn_child::Through;
 use super::txn_kill::TxnKills;
 use crate::door::half::Fault as DoorFault;
-use crate::door::store::StoreKind;
+use crate::door::kind::DoorKind;
 use crate::history::run::Outcome;
 use crate::history::sweep::Sweep as Histories;
 
@@ -122,15 +122,24 @@ impl Campaign {
         };
         let split = run(Through::Broken(DoorFault::Split), BROKEN_KILLS)?;
         let forget = run(Through::Broken(DoorFault::Forget), BROKEN_KILLS)?;
-        let store = run(Through::Store, kills)?;
+        let doors = u64::try_from(DoorKind::ON_DISK.len())?;
+        let each = |kind| anyhow::Ok((kind, run(Through::Right(kind), kills.div_ceil(doors))?));
+        let tallies: Vec<(DoorKind, Tally)> = DoorKind::ON_DISK
+            .into_iter()
+            .map(each)
+            .collect::<Result<_>>()?;
+        let right = tallies.iter().all(|(_, tally)| tally.is_right());
         let calibrated = Calibration::of_txn_kill(&split, &forget);
-        Ok(Report::new("txn-kill", &calibrated, store.is_right())
-            .store("store", &store)
+        let report = Report::new("txn-kill", &calibrated, right);
+        let report = tallies.iter().fold(report, |report, (kind, tally)| {
+            report.store(&format!("store, through {}", kind.word()), tally)
+        });
+        Ok(report
             .control("that writes transactions in two parts", &split)
             .control("that forgets transactions", &forget))
     }
 
-    /// Histories of so many transactions, over every kind of store at every level.
+    /// Histories of so many transactions, through every door at every level.
     ///
     /// # Errors
     /// When a store does not open.
@@ -140,7 +149,7 @@ impl Campaign {
             transactions,
         };
         let controls = histories.controls()?;
-        let mut tallies = StoreKind::ALL.map(|kind| (kind, Tally::default()));
+        let mut tallies = DoorKind::ALL.map(|kind| (kind, Tally::default()));
         let dir = self.fresh("histories")?;
         histories.perform(&dir, |kind, level, outcome| {
             for (_, tally) in tallies.iter_mut().filter(|(own, _)| *own == kind) {
@@ -151,7 +160,7 @@ impl Campaign {
         let right = tallies.iter().all(|(_, tally)| tally.is_right());
         let report = Report::new("histories", &Calibration::of_histories(&controls), right);
         let report = tallies.iter().fold(report, |report, (kind, tally)| {
-            report.store(&format!("store, {}", kind.word()), tally)
+            report.store(&format!("store, through {}", kind.word()), tally)
         });
         let rejected = |outcome: &Outcome| u64::from(!outcome.is_right());
         let [snapshot, serializable] = &controls.undetected;

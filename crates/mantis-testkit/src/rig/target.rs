@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use mantis_types::Durability;
+use mantis_types::{Code, Durability, ErrorKind};
 
 use super::control::{ControlKind, ControlStore};
 use super::script::{Digest, Step};
@@ -90,6 +90,15 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// A refusal with a code of the product, that surely had no effect.
+    #[must_use]
+    pub fn of(code: Code, text: impl fmt::Display) -> Self {
+        Self {
+            is_final: code.kind() == ErrorKind::ReadOnly,
+            ..Self::new(code.as_str(), text)
+        }
+    }
+
     /// A refusal that surely had no effect.
     #[must_use]
     pub fn new(code: &str, text: impl fmt::Display) -> Self {

@@ -12,7 +12,8 @@ use super::child::Ear;
 use super::wire::Line;
 use crate::door::Door;
 use crate::door::half::{Fault, Half};
-use crate::door::store::StoreDoor;
+use crate::door::kind::DoorKind;
+use crate::door::store::StoreKind;
 use crate::history::client::Habits;
 use crate::history::event::{Event, Stage};
 use crate::history::journal::Journal;
@@ -25,24 +26,18 @@ pub(super) const CLIENTS: u64 = 6;
 /// Through which door a child goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Through {
-    /// That of the store.
-    Store,
+    /// One that is right.
+    Right(DoorKind),
     /// A broken one.
     Broken(Fault),
 }
 
 impl Through {
-    const ALL: [Self; 3] = [
-        Self::Store,
-        Self::Broken(Fault::Split),
-        Self::Broken(Fault::Forget),
-    ];
-
     /// The word of the command line.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Store => "store",
+            Self::Right(kind) => kind.word(),
             Self::Broken(Fault::Split) => "control-split",
             Self::Broken(Fault::Forget) => "control-forget",
         }
@@ -51,7 +46,19 @@ impl Through {
     /// The door that `word` names.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|through| through.word() == word)
+        let right = DoorKind::ON_DISK.map(Self::Right);
+        let broken = [Fault::Split, Fault::Forget].map(Self::Broken);
+        let mut all = right.into_iter().chain(broken);
+        all.find(|through| through.word() == word)
+    }
+
+    /// The door that it is, or that it breaks.
+    #[must_use]
+    pub const fn kind(self) -> DoorKind {
+        match self {
+            Self::Right(kind) => kind,
+            Self::Broken(_) => DoorKind::Store(StoreKind::Disk),
+        }
     }
 }
 
@@ -77,8 +84,8 @@ impl Transacting {
     /// When the parent is gone.
     pub fn perform(&self) -> io::Result<()> {
         Line::Pid(rustix::process::getpid().as_raw_nonzero().get()).say()?;
-        let store = match StoreDoor::on_disk(&Env::real(), &self.dir) {
-            Ok(store) => store,
+        let door = match self.open() {
+            Ok(door) => door,
             Err(error) => {
                 return Line::Fatal {
                     at: "open".to_owned(),
@@ -91,16 +98,21 @@ impl Transacting {
         Line::Opened.say()?;
         let voice = Arc::new(Voice::default());
         match self.through {
-            Through::Store => self.run(&store, &voice),
+            Through::Right(_) => self.run(&*door, &voice),
             Through::Broken(fault) => {
                 let own = Arc::clone(&voice);
                 let halted = Box::new(move || own.say(&Line::Note("halted".to_owned())));
                 // The child ends by being killed.
-                let half: &'static _ = Box::leak(Box::new(Half::new(store, fault, halted)));
+                let half: &'static _ = Box::leak(Box::new(Half::new(door, fault, halted)));
                 self.run(&half, &voice);
             }
         }
         Line::Done(0).say()
+    }
+
+    fn open(&self) -> anyhow::Result<Box<dyn Door>> {
+        std::fs::create_dir_all(&self.dir)?;
+        self.through.kind().open(&Env::real(), &self.dir)
     }
 
     fn run(&self, door: &dyn Door, voice: &Voice) {

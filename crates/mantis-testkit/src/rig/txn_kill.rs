@@ -12,7 +12,6 @@ use super::child::{Binary, Ended};
 use super::specimen::{PATIENCE, Tally};
 use super::txn_child::{CLIENTS, Overheard, Through};
 use crate::dice::Dice;
-use crate::door::store::StoreDoor;
 use crate::history::account::{Lists, account};
 use crate::history::event::{Event, History, Stage};
 use crate::history::journal::Recorder;
@@ -92,7 +91,7 @@ impl TxnKills {
         ];
         let child = self.binary.start::<Overheard>(&words, dir)?;
         let enough = child.wait_until(PATIENCE, |heard| match self.through {
-            Through::Store => heard.commits >= COMMITS_MIN,
+            Through::Right(_) => heard.commits >= COMMITS_MIN,
             Through::Broken(_) => heard.halted,
         });
         child.let_run(Duration::from_micros(dice.below(60_000)));
@@ -103,7 +102,7 @@ impl TxnKills {
             tally.find(format!("fewer than {COMMITS_MIN} commits"));
         }
         let cut_off = past.take(ended, tally);
-        match Self::read(dir) {
+        match self.read(dir) {
             Ok((lists, events)) => {
                 past.history.events.extend(events);
                 let account = account(&past.history, &lists);
@@ -130,12 +129,13 @@ impl TxnKills {
     }
 
     /// Opens the store and reads every list, as a transaction of the history.
-    fn read(dir: &Path) -> Result<(Lists, Vec<Event>)> {
-        let door = StoreDoor::on_disk(&Env::real(), dir)?;
+    fn read(&self, dir: &Path) -> Result<(Lists, Vec<Event>)> {
+        let door = self.through.kind().open(&Env::real(), dir)?;
         let recorder = Recorder::default();
-        let lists = read_all(&door, LISTS_END, &recorder);
+        let lists = read_all(&*door, LISTS_END, &recorder);
         let lists = lists.map_err(|refusal| anyhow::anyhow!("{}", refusal.text))?;
-        door.store().close()?;
+        let closed = door.close();
+        closed.map_err(|refusal| anyhow::anyhow!("not closed: {}", refusal.text))?;
         Ok((lists, recorder.into_history().events))
     }
 }

@@ -6,6 +6,7 @@ use mantis_env::Env;
 use mantis_testkit::anomaly::scripts::SCRIPTS;
 use mantis_testkit::anomaly::{Table, play};
 use mantis_testkit::door::Door;
+use mantis_testkit::door::kind::DoorKind;
 use mantis_testkit::door::naive::{Bug, Naive};
 use mantis_testkit::door::store::StoreDoor;
 use mantis_types::Isolation;
@@ -20,14 +21,13 @@ fn table(door: &dyn Door) -> Table {
 #[test]
 fn each_level_of_the_store_shows_and_prevents_exactly_what_it_says() {
     let env = Env::real();
-    let dir = setting::dir();
-    for door in [
-        StoreDoor::in_memory(&env),
-        StoreDoor::on_disk(&env, dir.path()),
-    ] {
-        let table = table(&door.expect("it opens"));
-        println!("{table}");
-        assert_eq!(table.findings(), [""; 0]);
+    for kind in DoorKind::ALL {
+        let dir = setting::dir();
+        let door = kind.open(&env, dir.path()).expect("it opens");
+        let table = table(&*door);
+        println!("through {}\n{table}", kind.word());
+        assert_eq!(table.findings(), [""; 0], "{}", kind.word());
+        door.close().expect("it closes");
     }
 }
 

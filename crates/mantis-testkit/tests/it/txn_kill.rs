@@ -1,6 +1,7 @@
 //! Kills amid transactions of several keys, with their controls.
 
 use mantis_testkit::door::half::Fault;
+use mantis_testkit::door::kind::DoorKind;
 use mantis_testkit::rig::specimen::Tally;
 use mantis_testkit::rig::txn_child::Through;
 use mantis_testkit::rig::txn_kill::{CUT_OFF, TXN_KILLS, TxnKills};
@@ -18,7 +19,7 @@ fn run(through: Through, kills: u64) -> Tally {
     };
     let tally = rig.run(dir.path()).expect("the children run");
     println!("kills amid transactions on {}: {tally}", through.word());
-    if through == Through::Store && !tally.is_right() {
+    if matches!(through, Through::Right(_)) && !tally.is_right() {
         println!("kept for a look: {}", dir.keep().display());
     }
     tally
@@ -27,12 +28,16 @@ fn run(through: Through, kills: u64) -> Tally {
 #[test]
 fn transactions_are_whole_or_absent_after_kills() {
     let kills = setting::size("RIG_TXN_KILLS", 30);
-    let tally = run(Through::Store, kills);
-    assert!(tally.is_right(), "{tally}");
-    assert!(
-        tally.acks > 60 * kills && tally.counted(CUT_OFF) > kills,
-        "{tally}"
-    );
+    let doors = DoorKind::ON_DISK;
+    let kills = kills.div_ceil(3);
+    for kind in doors {
+        let tally = run(Through::Right(kind), kills);
+        assert!(tally.is_right(), "{tally}");
+        assert!(
+            tally.acks > 60 * kills && tally.counted(CUT_OFF) > kills,
+            "{tally}"
+        );
+    }
 }
 
 #[test]

@@ -126,7 +126,8 @@ impl Transaction {
     }
 
     /// The keys from `from` on and below `to`, or without end, with their values in byte order, at
-    /// most `limit` of them. Collections are left out.
+    /// most `limit` of them. Collections are left out. With `ReadCommitted`, which looks anew with each
+    /// statement, every thousand keys are a statement.
     ///
     /// # Errors
     /// As [`Self::get`].

@@ -59,6 +59,21 @@ const STORE: &[&str] = &[
     "Cargo.lock",
 ];
 
+/// What goes through the Rust API and REST as well.
+const DOORS: &[&str] = &[
+    "crates/mantis-types",
+    "crates/mantis-env",
+    "crates/mantis-log",
+    "crates/mantis-engine",
+    "crates/mantis-txn",
+    "crates/mantis-kv",
+    "crates/mantis-session",
+    "crates/mantis-http",
+    "crates/mantisdb",
+    "crates/mantis-testkit",
+    "Cargo.lock",
+];
+
 /// Less than [`STORE`]: CPU-hours of fuzzing stay valid while the layers above the log change.
 const FUZZED: &[&str] = &[
     "crates/mantis-types",
@@ -195,23 +210,23 @@ pub(super) const PARTS: &[Part] = &[
         name: "histories",
         unit: "transactions",
         size: 1_000_000,
-        slice: 60_000,
-        sources: STORE,
+        slice: 70_000,
+        sources: DOORS,
         needs: &[],
         how: How::Rig("histories"),
         judge: judge::histories,
-        about: "list-append transactions of many clients over every kind of store, at each level and with all mixed, judged by what the level forbids",
+        about: "list-append transactions of many clients through the transaction layer, the Rust API and REST, over memory and tables, at each level and with all mixed, judged by what the level forbids",
     },
     Part {
         name: "txn-kill",
         unit: "kills",
         size: 1000,
         slice: 100,
-        sources: STORE,
+        sources: DOORS,
         needs: &[],
         how: How::Rig("txn-kill"),
         judge: judge::txn_kill,
-        about: "SIGKILL amid transactions of several keys: each is whole or absent, and the history of all lives is valid",
+        about: "SIGKILL amid transactions of several keys through the transaction layer, the Rust API and REST: each is whole or absent, and the history of all lives is valid",
     },
     Part {
         name: "interleaved",
