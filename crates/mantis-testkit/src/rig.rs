@@ -15,6 +15,8 @@ pub mod kill;
 pub mod liar;
 pub mod live;
 pub mod mount;
+pub mod once_child;
+pub mod once_kill;
 pub mod oracle;
 pub mod power;
 pub mod probe;

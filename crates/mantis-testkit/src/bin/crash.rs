@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use mantis_testkit::fuzz;
 use mantis_testkit::rig::campaign::{Campaign, Extent};
 use mantis_testkit::rig::child::Binary;
+use mantis_testkit::rig::once_child::Retrying;
 use mantis_testkit::rig::reading::Reading;
 use mantis_testkit::rig::report::{Outcome, Report};
 use mantis_testkit::rig::script::Script;
@@ -63,6 +64,9 @@ struct Parts {
     /// Kills amid transactions of several keys
     #[arg(long)]
     txn_kill: Option<u64>,
+    /// Kills amid writes that are retried under a key
+    #[arg(long)]
+    once_kill: Option<u64>,
     /// Histories of so many transactions, at every level, judged
     #[arg(long)]
     histories: Option<u64>,
@@ -97,6 +101,9 @@ enum Verb {
     /// A child that is killed amid transactions
     #[command(hide = true)]
     Transactor(TransactorArgs),
+    /// A child that is killed amid retried writes
+    #[command(hide = true)]
+    Retrier(RetrierArgs),
     /// A child that uses memory: the control of the memory cap
     #[command(hide = true)]
     Eater(EaterArgs),
@@ -173,6 +180,36 @@ impl TransactorArgs {
             process,
         };
         transacting.perform()
+    }
+}
+
+#[derive(Debug, Args)]
+struct RetrierArgs {
+    #[arg(long)]
+    dir: PathBuf,
+    #[arg(long)]
+    keyed: bool,
+    #[arg(long, value_delimiter = ',')]
+    again: Vec<u64>,
+    #[arg(long)]
+    first: Option<u64>,
+}
+
+impl RetrierArgs {
+    fn perform(self) -> std::io::Result<()> {
+        let Self {
+            dir,
+            keyed,
+            again,
+            first,
+        } = self;
+        let retrying = Retrying {
+            dir,
+            keyed,
+            again,
+            first,
+        };
+        retrying.perform()
     }
 }
 
@@ -261,6 +298,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Reading { dir, target, close }.perform()?;
         }
         Some(Verb::Transactor(args)) => args.perform()?,
+        Some(Verb::Retrier(args)) => args.perform()?,
         Some(Verb::Eater(EaterArgs { mb, .. })) => {
             let eaten = std::hint::black_box(vec![1_u8; mb << 20]);
             Line::Done(u64::try_from(eaten.len())?).say()?;
@@ -320,6 +358,7 @@ impl Parts {
             cap,
             sim,
             txn_kill,
+            once_kill,
             histories,
             interleaved,
             ..
@@ -332,6 +371,7 @@ impl Parts {
             full,
             sim,
             txn_kill,
+            once_kill,
             histories,
             interleaved,
         ];
@@ -357,8 +397,9 @@ impl Parts {
         runs.extend(wanted(cap, 2000).map(|n| Box::new(move || campaign.cap(n)) as _));
         runs.extend(wanted(sim, 60).map(|n| Box::new(move || Ok(campaign.sim(n))) as _));
         runs.extend(wanted(txn_kill, 100).map(|n| Box::new(move || campaign.txn_kill(n)) as _));
+        runs.extend(wanted(once_kill, 100).map(|n| Box::new(move || campaign.once_kill(n)) as _));
         runs.extend(
-            wanted(histories, 60_000).map(|n| Box::new(move || campaign.histories(n)) as _),
+            wanted(histories, 70_000).map(|n| Box::new(move || campaign.histories(n)) as _),
         );
         let interleaved = wanted(interleaved, 60);
         runs.extend(interleaved.map(|n| Box::new(move || Ok(campaign.interleaved(n))) as _));

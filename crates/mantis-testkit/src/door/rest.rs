@@ -1,5 +1,7 @@
 //! The door of HTTP: each step is a request to a server in this process, over a socket.
 
+pub(crate) mod caller;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,9 +15,9 @@ use mantis_txn::LockWait;
 use mantis_types::Code;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde_json::{Value, json};
-use ureq::Agent;
-use ureq::http::{Method, Request};
+use ureq::http::Method;
 
+use self::caller::{BYTES, Caller, JSON, TRANSPORT};
 use super::embedded::small;
 use super::served::Served;
 use super::{Door, Pair, Refusal, Txn, Wish, may_have_happened, refused};
@@ -23,10 +25,6 @@ use crate::rig::target::WRONG;
 
 /// Where transactions are.
 const TRANSACTIONS: &str = "/api/v1/transactions";
-/// What is refused by the socket.
-const TRANSPORT: &str = "transport";
-/// Longest wait for an answer; no request of a test takes so long.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// A lock that was not given within this is held by somebody.
 const LOCK_PATIENCE_MS: u64 = 150;
 /// Of so many transactions whose client goes away without a word, one is left to the server.
@@ -39,8 +37,7 @@ const NO_VERSION: &str = "\"18446744073709551615\"";
 
 /// A server and its clients. Commits have the class of the server: `sync`, which in memory is `none`.
 pub struct Rest {
-    agent: Agent,
-    base: String,
+    caller: Caller,
     left: AtomicU64,
     /// Stopped before the database is closed.
     served: parking_lot::Mutex<Option<Served>>,
@@ -67,15 +64,8 @@ impl Rest {
     fn over(database: Database) -> Result<Self> {
         database.set_transaction_timeouts(IDLE_TIMEOUT, DURATION_MAX);
         let served = Served::start(database.clone())?;
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .max_idle_connections(64)
-            .max_idle_connections_per_host(64)
-            .build();
         Ok(Self {
-            agent: agent.into(),
-            base: format!("http://{}", served.address),
+            caller: Caller::to(served.address),
             left: AtomicU64::new(0),
             served: parking_lot::Mutex::new(Some(served)),
             database,
@@ -83,10 +73,17 @@ impl Rest {
     }
 }
 
+impl Rest {
+    /// Somebody who sends requests to it.
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
 impl std::fmt::Debug for Rest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rest")
-            .field("base", &self.base)
+            .field("caller", &self.caller)
             .finish_non_exhaustive()
     }
 }
@@ -101,12 +98,7 @@ impl Door for Rest {
         if let Some(span) = wish.span {
             form["timeout_ms"] = millis(span).into();
         }
-        let line = Line {
-            agent: self.agent.clone(),
-            base: self.base.clone(),
-            id: None,
-        };
-        let answer = line.send(
+        let answer = self.caller.send(
             Method::POST,
             TRANSACTIONS,
             &[JSON],
@@ -120,10 +112,7 @@ impl Door for Rest {
             .fetch_add(1, Ordering::Relaxed)
             .is_multiple_of(LEFT_ALONE_EVERY);
         Ok(Box::new(RestTxn {
-            line: Line {
-                id: Some(id.to_owned()),
-                ..line
-            },
+            caller: self.caller.within(id),
             ends_when_dropped: !is_left_alone,
         }))
     }
@@ -135,117 +124,12 @@ impl Door for Rest {
     }
 }
 
-const JSON: (&str, &str) = ("content-type", "application/json");
-const BYTES: (&str, &str) = ("content-type", "application/octet-stream");
-
-/// What is needed for a request.
-struct Line {
-    agent: Agent,
-    base: String,
-    /// The transaction that requests are of.
-    id: Option<String>,
-}
-
-/// An answer as it came.
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    const fn is_success(&self) -> bool {
-        self.status >= 200 && self.status < 300
-    }
-
-    fn json(&self) -> Result<Value, Refusal> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Refusal::new(TRANSPORT, format!("status {}: {error}", self.status)))
-    }
-
-    /// `data` of a success.
-    fn data(&self) -> Result<Value, Refusal> {
-        match self.is_success() {
-            true => Ok(self.json()?["data"].take()),
-            false => Err(self.refusal()),
-        }
-    }
-
-    /// What a failure says.
-    fn refusal(&self) -> Refusal {
-        let json = match self.json() {
-            Ok(json) => json,
-            Err(refusal) => return refusal,
-        };
-        let word = json["code"].as_str().unwrap_or_default();
-        let text = json["error"].as_str().unwrap_or_default();
-        // The server's time for it was over before the client's word came.
-        let is_expired = json["details"]["state"] == "expired";
-        match Code::ALL.iter().find(|code| code.as_str() == word) {
-            Some(Code::TransactionFinished) if is_expired => {
-                Refusal::of(Code::DeadlineExceeded, text)
-            }
-            Some(code) => Refusal::of(*code, text),
-            None => Refusal::new(TRANSPORT, format!("status {}: {json}", self.status)),
-        }
-    }
-}
-
-impl Line {
-    fn send(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<Answer, Refusal> {
-        let lost = |error: &dyn std::fmt::Display| Refusal {
-            unknown: true,
-            ..Refusal::new(TRANSPORT, error)
-        };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(body).map_err(|error| lost(&error))?;
-        let mut answer = self.agent.run(request).map_err(|error| lost(&error))?;
-        let status = answer.status().as_u16();
-        let body = answer.body_mut().read_to_vec();
-        let body = body.map_err(|error| lost(&error))?;
-        Ok(Answer { status, body })
-    }
-
-    fn id(&self) -> &str {
-        self.id.as_deref().unwrap_or_default()
-    }
-
-    /// A request within the transaction.
-    fn inside(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<Answer, Refusal> {
-        let mut all = vec![("x-mantis-transaction", self.id())];
-        all.extend_from_slice(headers);
-        self.send(method, path, &all, body)
-    }
-
-    /// A request about the transaction.
-    fn about(&self, rest: &str, body: &[u8]) -> Result<Answer, Refusal> {
-        let path = format!("{TRANSACTIONS}/{}/{rest}", self.id());
-        self.send(Method::POST, &path, &[JSON], body)
-    }
-}
-
 fn key_path(key: &[u8]) -> String {
     format!("/api/v1/kv/{}", percent_encode(key, NON_ALPHANUMERIC))
 }
 
 struct RestTxn {
-    line: Line,
+    caller: Caller,
     /// Whether its client says goodbye.
     ends_when_dropped: bool,
 }
@@ -260,7 +144,7 @@ impl RestTxn {
             headers.push(("x-mantis-timeout-ms", wait_ms));
         }
         let answer = self
-            .line
+            .caller
             .inside(Method::DELETE, &key_path(key), &headers, &[])?;
         let Err(refusal) = answer.data() else {
             return Err(Refusal::new(WRONG, "a key had a version that no key has"));
@@ -277,7 +161,7 @@ impl Drop for RestTxn {
     fn drop(&mut self) {
         if self.ends_when_dropped {
             // Without an answer the server ends it for itself.
-            drop(self.line.about("rollback", &[]));
+            drop(self.caller.about("rollback", &[]));
         }
     }
 }
@@ -291,7 +175,7 @@ impl Txn for RestTxn {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
         let accept = [("accept", "application/octet-stream")];
         let answer = self
-            .line
+            .caller
             .inside(Method::GET, &key_path(key), &accept, &[])?;
         if answer.is_success() {
             return Ok(Some(answer.body));
@@ -312,7 +196,7 @@ impl Txn for RestTxn {
         let mut pairs = Vec::new();
         let mut path = query.clone();
         loop {
-            let answer = self.line.inside(Method::GET, &path, &[], &[])?;
+            let answer = self.caller.inside(Method::GET, &path, &[], &[])?;
             let data = answer.data()?;
             for entry in data.as_array().into_iter().flatten() {
                 pairs.push(pair(entry)?);
@@ -327,13 +211,15 @@ impl Txn for RestTxn {
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refusal> {
         let answer = self
-            .line
+            .caller
             .inside(Method::PUT, &key_path(key), &[BYTES], value)?;
         answer.data().map(drop)
     }
 
     fn delete(&mut self, key: &[u8]) -> Result<(), Refusal> {
-        let answer = self.line.inside(Method::DELETE, &key_path(key), &[], &[])?;
+        let answer = self
+            .caller
+            .inside(Method::DELETE, &key_path(key), &[], &[])?;
         answer.data().map(drop)
     }
 
@@ -352,21 +238,21 @@ impl Txn for RestTxn {
 
     fn savepoint(&mut self, name: &str) -> Result<(), Refusal> {
         let form = json!({ "name": name }).to_string();
-        let answer = self.line.about("savepoints", form.as_bytes())?;
+        let answer = self.caller.about("savepoints", form.as_bytes())?;
         answer.data().map(drop)
     }
 
     fn rollback_to(&mut self, name: &str) -> Result<(), Refusal> {
         let name = percent_encode(name.as_bytes(), NON_ALPHANUMERIC);
         let answer = self
-            .line
+            .caller
             .about(&format!("savepoints/{name}/rollback"), &[])?;
         answer.data().map(drop)
     }
 
     fn commit(mut self: Box<Self>) -> Result<Option<u64>, Refusal> {
         self.ends_when_dropped = false;
-        let answer = self.line.about("commit", &[])?;
+        let answer = self.caller.about("commit", &[])?;
         match answer.data() {
             Ok(data) => Ok(data["seq"].as_u64()),
             Err(refusal) => {
@@ -378,7 +264,7 @@ impl Txn for RestTxn {
     }
 
     fn rollback(self: Box<Self>) {
-        drop(self.line.about("rollback", &[]));
+        drop(self.caller.about("rollback", &[]));
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::flip::FlipTally;
 use super::kill::KILLS;
+use super::once_kill::{DOUBLES, ONCE_KILLS};
 use super::power::PowerTally;
 use super::specimen::Tally;
 use super::txn_kill::TXN_KILLS;
@@ -58,6 +59,17 @@ impl Calibration {
                 "each kill of the one that forgets loses something",
                 forget,
             )
+    }
+
+    /// Of kills amid retried writes.
+    #[must_use]
+    pub fn of_once_kill(keyless: &Tally) -> Self {
+        let kills = keyless.counted(ONCE_KILLS);
+        Self::default().must(
+            kills > 0 && keyless.counted(DOUBLES) > kills,
+            "without keys writes take effect more than once",
+            keyless,
+        )
     }
 
     /// Of histories.

@@ -14,6 +14,7 @@ use super::full::DiskFull;
 use super::interleave;
 use super::kill::KillLoop;
 use super::mount::{LoopExt4, SizedTmpfs};
+use super::once_kill::OnceKills;
 use super::power::PowerCuts;
 use super::probe;
 use super::report::Report;
@@ -137,6 +138,29 @@ impl Campaign {
         Ok(report
             .control("that writes transactions in two parts", &split)
             .control("that forgets transactions", &forget))
+    }
+
+    /// Kills amid writes that are retried under a key, after its control.
+    ///
+    /// # Errors
+    /// When a child cannot be run.
+    pub fn once_kill(&self, kills: u64) -> Result<Report> {
+        let run = |keyed, kills| {
+            let (binary, seed) = (self.binary.clone(), self.seed);
+            let rig = OnceKills {
+                binary,
+                kills,
+                seed,
+                keyed,
+            };
+            rig.run(&self.fresh("once-kill")?)
+        };
+        let keyless = run(false, BROKEN_KILLS)?;
+        let store = run(true, kills)?;
+        let calibrated = Calibration::of_once_kill(&keyless);
+        Ok(Report::new("once-kill", &calibrated, store.is_right())
+            .store("store", &store)
+            .control("without keys", &keyless))
     }
 
     /// Histories of so many transactions, through every door at every level.

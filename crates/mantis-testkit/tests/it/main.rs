@@ -9,6 +9,9 @@ mod setting;
 mod kill;
 
 #[cfg(test)]
+mod once_kill;
+
+#[cfg(test)]
 mod power;
 
 #[cfg(test)]

@@ -266,6 +266,27 @@ pub(super) fn txn_kill(record: &Record) -> Verdict {
         )
 }
 
+/// Kills amid retried writes.
+pub(super) fn once_kill(record: &Record) -> Verdict {
+    let count = |figure| of_store(record, figure);
+    let kills = count("kills amid retried writes");
+    let cut_off = count("writes cut off");
+    let replayed = count("stored answers");
+    let headline = format!(
+        "{kills} kills, {} writes answered, each once in its counter; {cut_off} cut off, {} of them \
+         had been done; {} answers, {replayed} of them stored ones",
+        count("promised"),
+        count("of these done"),
+        count("acks"),
+    );
+    nothing_wrong(record, Verdict::new(headline))
+        .must(kills >= record.size, "all kills")
+        .must(
+            cut_off > 0 && count("of these done") > 0 && replayed > 0,
+            "writes cut off, some of them done, and stored answers",
+        )
+}
+
 /// Interleaved transactions on a machine made of software.
 pub(super) fn interleaved(record: &Record) -> Verdict {
     let count = |figure| of_store(record, figure);

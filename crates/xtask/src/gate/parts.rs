@@ -229,6 +229,17 @@ pub(super) const PARTS: &[Part] = &[
         about: "SIGKILL amid transactions of several keys through the transaction layer, the Rust API and REST: each is whole or absent, and the history of all lives is valid",
     },
     Part {
+        name: "once-kill",
+        unit: "kills",
+        size: 1000,
+        slice: 100,
+        sources: DOORS,
+        needs: &[],
+        how: How::Rig("once-kill"),
+        judge: judge::once_kill,
+        about: "SIGKILL of a server amid writes that clients send several times at once under one Idempotency-Key, and again afterwards: each takes effect once and is answered the same each time",
+    },
+    Part {
         name: "interleaved",
         unit: "seeds",
         size: 20_000,

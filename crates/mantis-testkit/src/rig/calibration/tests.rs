@@ -133,6 +133,17 @@ fn kills_amid_transactions_need_both_broken_doors_caught_by_each_kill() {
 }
 
 #[test]
+fn retries_need_doubles_without_keys() {
+    let mut keyless = Tally::default();
+    keyless.count(ONCE_KILLS, 3);
+    assert!(!Calibration::of_once_kill(&keyless).is_met());
+    keyless.count(DOUBLES, 4);
+    assert!(Calibration::of_once_kill(&keyless).is_met());
+    keyless.counts.clear();
+    assert!(!Calibration::of_once_kill(&keyless).is_met());
+}
+
+#[test]
 fn histories_need_each_control_rejected_and_the_simple_store_accepted() {
     let wrong = || Outcome {
         findings: vec!["G0".to_owned()],

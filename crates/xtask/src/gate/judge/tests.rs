@@ -129,6 +129,27 @@ fn histories_need_transactions_that_commit_and_that_conflict() {
 }
 
 #[test]
+fn kills_amid_retried_writes_need_some_that_were_cut_off_and_stored_answers() {
+    let figures = [
+        ("kills amid retried writes", 10),
+        ("writes cut off", 12),
+        ("of these done", 3),
+        ("stored answers", 40),
+    ];
+    let good = record(10, "store", &figures);
+    let bad = [
+        ("kills amid retried writes", 9),
+        ("writes cut off", 0),
+        ("of these done", 0),
+        ("stored answers", 0),
+        ("lost", 1),
+        ("unopened", 1),
+        ("findings", 1),
+    ];
+    check(once_kill, &good, &bad);
+}
+
+#[test]
 fn kills_amid_transactions_need_some_that_were_cut_off() {
     let figures = [
         ("kills amid transactions", 10),
