@@ -38,6 +38,8 @@ mod horizon;
 mod lsm;
 mod memory;
 mod memtable;
+#[cfg(test)]
+mod model;
 mod options;
 mod record;
 mod registry;

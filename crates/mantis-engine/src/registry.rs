@@ -44,9 +44,19 @@ impl Registry {
     /// that [`Self::oldest`] takes: a snapshot that it does not see yet is not older than the
     /// horizon it was given.
     pub(crate) fn enter(&self, choose: impl FnOnce() -> Seq) -> (Seq, Slot) {
-        let shard = home_shard();
+        self.enter_at(home_shard(), choose)
+    }
+
+    /// Registers a snapshot once more. In the same part: a look over all parts, one after the other,
+    /// would else miss both when it has passed the new one's part and comes to the old one's after
+    /// that was given back.
+    pub(crate) fn enter_beside(&self, slot: &Slot, seq: Seq) -> Slot {
+        self.enter_at(slot.shard, || seq).1
+    }
+
+    fn enter_at(&self, shard: usize, choose: impl FnOnce() -> Seq) -> (Seq, Slot) {
         let Some(part) = self.shards.get(shard) else {
-            unreachable!("home_shard stays below SHARDS");
+            unreachable!("shards are numbered below SHARDS");
         };
         let mut part = part.lock();
         let seq = choose();
@@ -122,6 +132,21 @@ pub(crate) fn home_shard() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_entered_beside_stands_in_the_same_part() {
+        let registry = Registry::new();
+        let (seq, slot) = registry.enter(|| Seq::new(5));
+        std::thread::scope(|scope| {
+            let beside = || registry.enter_beside(&slot, seq);
+            let beside = scope.spawn(beside).join().unwrap();
+            assert_eq!(beside.shard, slot.shard);
+            registry.leave(&slot);
+            assert_eq!(registry.held(), [5]);
+            registry.leave(&beside);
+        });
+        assert_eq!((registry.oldest(), registry.len()), (None, 0));
+    }
 
     #[test]
     fn the_oldest_held_seq_is_known_until_it_is_given_back() {

@@ -197,11 +197,10 @@ impl Snapshot {
 
 impl Clone for Snapshot {
     fn clone(&self) -> Self {
-        let (seq, slot) = self.held.registry.enter(|| self.seq);
         Self {
             held: Arc::clone(&self.held),
-            seq,
-            slot,
+            seq: self.seq,
+            slot: self.held.registry.enter_beside(&self.slot, self.seq),
         }
     }
 }

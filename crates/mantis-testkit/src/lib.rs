@@ -1,4 +1,5 @@
-//! What the tests of all crates stand on: seeded dice, the crash rig, the conformance suite.
+//! What the tests of all crates stand on: seeded dice, the crash rig, the conformance suite, models under
+//! drawn schedules.
 //!
 //! It is not: shipped, nor used by any crate outside its tests.
 
@@ -13,3 +14,4 @@ pub mod fuzz;
 pub mod history;
 #[cfg(feature = "rig")]
 pub mod rig;
+pub mod schedule;

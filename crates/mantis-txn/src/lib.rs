@@ -70,10 +70,3 @@ pub use sweep::reclaim_members;
 pub use transaction::{Begin, Merge, Transaction, TxnScan};
 pub use txn_id::TxnId;
 pub use watch::{Watch, WatchSet, WatchStats};
-
-/// How many schedules a model runs: `MANTIS_SCHEDULES`, or a few.
-#[cfg(test)]
-fn schedules(few: usize) -> usize {
-    let asked = std::env::var("MANTIS_SCHEDULES").ok();
-    asked.and_then(|asked| asked.parse().ok()).unwrap_or(few)
-}

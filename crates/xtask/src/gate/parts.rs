@@ -94,6 +94,13 @@ const MODEL: Step = Step {
     needs: &[],
 };
 
+const PROTOCOLS: Step = Step {
+    name: "protocols",
+    command: "cargo test --package mantis-engine --package mantis-txn --release --lib --no-fail-fast -- model:: --show-output",
+    env: &[],
+    needs: &[],
+};
+
 /// Every part, in the order in which they run and stand in the table.
 pub(super) const PARTS: &[Part] = &[
     Part {
@@ -264,6 +271,21 @@ pub(super) const PARTS: &[Part] = &[
         },
         judge: judge::tests,
         about: "every answer of the key-value calls against an ordered map; a tenth as many cases on the disk",
+    },
+    Part {
+        name: "protocols",
+        unit: "schedules",
+        size: 200_000,
+        slice: 20_000,
+        sources: STORE,
+        needs: &[],
+        how: How::Sized {
+            step: &PROTOCOLS,
+            size: "MANTIS_SCHEDULES",
+            seed: "SHUTTLE_RANDOM_SEED",
+        },
+        judge: judge::tests,
+        about: "models of publication, conflict notes, row locks, sealing and snapshots under so many schedules of two kinds for each scene, and all mutants",
     },
     Part {
         name: "fuzz",

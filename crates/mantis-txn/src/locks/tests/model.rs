@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use mantis_testkit::schedule::{check, schedules};
 use mantis_types::Limits;
 use shuttle::rand::Rng;
 use shuttle::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use shuttle::sync::{Condvar, Mutex};
-use shuttle::{check_pct, check_random, thread};
+use shuttle::{check_random, thread};
 
 use super::super::threads::{Exclusive, Signal, Threads};
 use super::super::{LockError, LockRequest, Requested, RowLocks, Turn};
@@ -236,14 +237,12 @@ fn cross_over_two_rows() {
 
 #[test]
 fn no_schedule_loses_a_wake_up_or_a_lock() {
-    check_random(meet_at_one_row::<NONE>, SCHEDULES);
-    check_pct(meet_at_one_row::<NONE>, SCHEDULES, 3);
+    check(meet_at_one_row::<NONE>, schedules(SCHEDULES));
 }
 
 #[test]
 fn no_schedule_hangs_two_who_cross_over() {
-    check_random(cross_over_two_rows, SCHEDULES);
-    check_pct(cross_over_two_rows, SCHEDULES, 3);
+    check(cross_over_two_rows, schedules(SCHEDULES));
 }
 
 fn is_caught<const M: Mutant>() -> bool {
