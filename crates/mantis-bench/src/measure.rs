@@ -99,6 +99,9 @@ pub struct Latency {
     pub max: f64,
 }
 
+/// So many latencies of a thread find room before its memory grows.
+const LATENCIES_ROOM: usize = 16 << 10;
+
 impl Load {
     /// So many operations, over so many threads.
     #[must_use]
@@ -132,8 +135,9 @@ impl Load {
         let stop = AtomicBool::new(false);
         let together = Barrier::new(usize::try_from(self.threads)? + 1);
         let work = |thread| {
+            let room = self.room_for_latencies();
             together.wait();
-            let done = self.one_thread(thread, &stop, &operation);
+            let done = self.one_thread(thread, room, &stop, &operation);
             if done.is_err() {
                 stop.store(true, Relaxed);
             }
@@ -151,22 +155,39 @@ impl Load {
                 pause(span);
                 stop.store(true, Relaxed);
             }
+            let done: Vec<Result<Done>> = threads
+                .into_iter()
+                .map(|thread| thread.join().expect("an operation panicked"))
+                .collect();
+            let (wall, cpu) = (started.elapsed(), cpu_time().saturating_sub(cpu_before));
             let mut all = Done::default();
-            for thread in threads {
-                all.add(thread.join().expect("an operation panicked")?);
+            for done in done {
+                all.add(done?);
             }
-            Ok(all.figure(started.elapsed(), cpu_time().saturating_sub(cpu_before)))
+            Ok(all.figure(wall, cpu))
         })
+    }
+
+    /// Memory that has been touched, so that growing it is no part of what is measured.
+    fn room_for_latencies(&self) -> Vec<u64> {
+        let count = if self.latencies { LATENCIES_ROOM } else { 0 };
+        let mut room = vec![1; count];
+        room.clear();
+        room
     }
 
     fn one_thread(
         &self,
         thread: u64,
+        took_ns: Vec<u64>,
         stop: &AtomicBool,
         operation: &(impl Fn(u64, &mut Dice) -> Result<()> + Sync),
     ) -> Result<Done> {
         let mut dice = Dice::new(thread);
-        let mut done = Done::default();
+        let mut done = Done {
+            operations: 0,
+            took_ns,
+        };
         let last = match self.extent {
             Extent::Operations(count) => count,
             Extent::Span(_) => u64::MAX,
