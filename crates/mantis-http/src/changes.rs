@@ -50,6 +50,7 @@ struct Wish {
         ("space" = Option<String>, Query, description = "Only this model's changes: `kv`, the only one so far.", pattern = "^kv$"),
         ("prefix" = Option<String>, Query, description = "Only keys that begin so; commits without one are left out."),
         ("values" = Option<bool>, Query, description = "Values, too."),
+        ("old" = Option<bool>, Query, description = "What was there before, too: `old` is the former version, null when there was none, and left out when it is not known, which `old_unknown` says."),
         ("live" = Option<bool>, Query, description = "`false`: ends with the newest commit."),
     ),
     responses(
@@ -102,6 +103,7 @@ fn read_wish(headers: &HeaderMap, mut params: Params) -> Outcome<Wish> {
         filter: ChangeFilter {
             prefix: params.bytes("prefix").unwrap_or_default(),
             values: params.flag("values")?.unwrap_or(false),
+            old: params.flag("old")?.unwrap_or(false),
         },
         live: params.flag("live")?.unwrap_or(true),
     };

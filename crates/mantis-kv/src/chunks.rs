@@ -4,6 +4,7 @@
 //! little-endian. Chunk n stands under the member key u32 n, big-endian.
 
 use bytes::Bytes;
+use mantis_txn::{Before, Known};
 use mantis_types::{
     CodecError, DatabaseId, EncodedKey, OwnerId, RecordBuilder, RecordView, Space, ValueKind,
     WriteBatch, WriteBatchBuilder, decode_ordered, encode_ordered, prefix_end,
@@ -94,6 +95,22 @@ impl Chunked {
             value.push(RecordView::parse(record)?.payload())?;
         }
         value.finish()
+    }
+
+    /// The value, out of what was there before a commit; `None` when that is not known.
+    pub(crate) fn before(&self, before: &Before) -> Result<Option<Bytes>, KvError> {
+        let mut value = self.begin()?;
+        let count = self.len.div_ceil(u64::from(self.chunk_bytes.max(1)));
+        for n in 0..u32::try_from(count).map_err(|_| KvError::Damaged)? {
+            let n = n.to_be_bytes();
+            let key = EncodedKey::new(DatabaseId::DEFAULT, Space::Member, self.id, &n)?;
+            match before.get(key.as_bytes())? {
+                Known::Is(Some(record)) => value.push(record.view().payload())?,
+                Known::Is(None) => return Err(KvError::Damaged),
+                Known::Unknown => return Ok(None),
+            }
+        }
+        value.finish().map(Some)
     }
 
     /// Begins to put the value together.

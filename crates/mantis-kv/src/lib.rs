@@ -27,7 +27,7 @@ mod unit;
 pub use answer::{
     BatchDone, DeleteDone, Entry, IncrementDone, ListItem, ListPage, OpDone, PutDone, UNCOMMITTED,
 };
-pub use changes::{Change, ChangeFilter, Written};
+pub use changes::{Change, ChangeFilter, Old, Written};
 pub use counting::KeyCount;
 pub use error::KvError;
 pub use kv::{Kv, KvStats};

@@ -4,7 +4,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use mantis_kv::{Change, ChangeFilter, KvError};
-use mantis_txn::{Feed, FeedFrom, TxnError};
+use mantis_txn::{Before, Feed, FeedFrom, TxnError};
 use mantis_types::{Access, Origin, Seq};
 
 use crate::{Database, Session, SessionError};
@@ -34,12 +34,15 @@ pub struct ChangeFeed {
     access: Access,
     feed: Feed,
     filter: ChangeFilter,
+    /// If it was asked what was there before.
+    before: Option<Before>,
     time_ms: u64,
 }
 
 impl Session {
     /// Follows the commits. With a prefix, commits without a change below it are passed over; without
-    /// one every commit is told, so that the numbers have no gaps.
+    /// one every commit is told, so that the numbers have no gaps. What was there before a commit is
+    /// known from the moment of this call on, and by a follower that stays close behind.
     ///
     /// # Errors
     /// `Forbidden` for a principal that may not read; `Gone` when what is asked for is no longer kept,
@@ -60,7 +63,10 @@ impl Session {
             }));
         }
         let feed = database.store().feed(from)?;
+        let at = feed.next_seq().prev();
+        let before = filter.old.then(|| database.store().before(at));
         Ok(ChangeFeed {
+            before,
             database,
             access,
             feed,
@@ -88,7 +94,11 @@ impl ChangeFeed {
                 return Ok(None);
             };
             let kv = self.database.kv();
-            let changes = kv.changes(self.access, &commit, &self.filter)?;
+            let before = self.before.as_ref();
+            let changes = kv.changes(self.access, &commit, &self.filter, before)?;
+            if let Some(before) = &mut self.before {
+                before.pass(&commit)?;
+            }
             if changes.is_empty() && !self.filter.prefix.is_empty() {
                 continue;
             }

@@ -26,8 +26,8 @@ pub use database::Database;
 pub use error::SessionError;
 pub use mantis_kv::{
     Batch, BatchDone, BatchOp, Change, ChangeFilter, Committed, Condition, DeleteDone, Entry,
-    EntryScan, Expiry, IncrementDone, KeyCount, KvError, KvStats, List, ListItem, ListPage, OpDone,
-    Put, PutDone, UNCOMMITTED, Written,
+    EntryScan, Expiry, IncrementDone, KeyCount, KvError, KvStats, List, ListItem, ListPage, Old,
+    OpDone, Put, PutDone, UNCOMMITTED, Written,
 };
 pub use mantis_txn::{
     Begin, FeedFrom, FeedStats, LOCK_WAIT_BOUNDS_US, LevelStats, LockStats, LockWait, TxnId,

@@ -4,6 +4,7 @@
 //! the commit log until it has caught up. So a slow follower costs nothing but its place, and one that
 //! is too slow for the log is told which commits it has missed.
 
+mod before;
 mod commit;
 mod hub;
 
@@ -18,6 +19,7 @@ use mantis_types::{Seq, WriteBatch};
 use crate::outbox::Kept;
 use crate::{Store, TxnError};
 
+pub use before::{Before, Known};
 pub use commit::FeedCommit;
 pub(crate) use hub::FeedHub;
 pub use hub::FeedStats;

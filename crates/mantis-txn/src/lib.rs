@@ -58,7 +58,7 @@ mod txn_id;
 mod watch;
 
 pub use error::TxnError;
-pub use feed::{Feed, FeedCommit, FeedFrom, FeedStats};
+pub use feed::{Before, Feed, FeedCommit, FeedFrom, FeedStats, Known};
 pub use latch::Latched;
 pub use locks::{LOCK_WAIT_BOUNDS_US, LockError, LockStats, LockWait};
 pub use mantis_engine::Counter;

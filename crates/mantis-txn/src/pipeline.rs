@@ -325,6 +325,7 @@ impl Pipeline {
     pub(crate) fn rest(&self) {
         let now = self.env.clock().monotonic();
         self.tracking.rest(&self.sequencer, now);
+        self.outbox.feed.rest(self.engine.horizon().get(), now);
     }
 
     /// Refuses further commits, and waits until those under way are visible.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::task::Poll;
 use std::time::Duration;
 
-use mantis_session::{ChangeSet, DatabaseOptions, DatabaseStatus};
+use mantis_session::{ChangeFilter, ChangeSet, DatabaseOptions, DatabaseStatus};
 use mantis_types::{Isolation, Seq};
 
 use crate::transaction::on_thread;
@@ -90,6 +90,20 @@ impl Database {
     pub async fn commit_feed(&self, from_seq: Seq) -> Result<CommitFeed, Error> {
         let db = self.inner.clone();
         let feed = on_thread(move || db.commit_feed(from_seq)).await?;
+        Ok(CommitFeed { feed: Some(feed) })
+    }
+
+    /// The same for some keys, without values, or with what was there before: [`ChangeFilter`].
+    ///
+    /// # Errors
+    /// As [`blocking::Database::commit_feed_of`].
+    pub async fn commit_feed_of(
+        &self,
+        from_seq: Seq,
+        filter: ChangeFilter,
+    ) -> Result<CommitFeed, Error> {
+        let db = self.inner.clone();
+        let feed = on_thread(move || db.commit_feed_of(from_seq, filter)).await?;
         Ok(CommitFeed { feed: Some(feed) })
     }
 

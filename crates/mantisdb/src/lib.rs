@@ -36,10 +36,10 @@ pub use database::{CommitFeed, Database};
 pub use entry::StorageEntry;
 pub use mantis_env::Env;
 pub use mantis_session::{
-    Batch, BatchDone, BatchOp, Change, ChangeSet, Command, Committed, Condition, DatabaseOptions,
-    DatabaseStatus, DeleteDone, Entry, Expiry, IncrementDone, KeyCount, KvStats as StorageStats,
-    List, ListItem, ListPage, LogSettings, OpDone, Principal, Put, PutDone, Reply, Session,
-    SessionError as StorageError, SessionError as Error, TxnId, Written,
+    Batch, BatchDone, BatchOp, Change, ChangeFilter, ChangeSet, Command, Committed, Condition,
+    DatabaseOptions, DatabaseStatus, DeleteDone, Entry, Expiry, IncrementDone, KeyCount,
+    KvStats as StorageStats, List, ListItem, ListPage, LogSettings, OpDone, Principal, Put,
+    PutDone, Reply, Session, SessionError as StorageError, SessionError as Error, TxnId, Written,
 };
 pub use mantis_types::{Code, Durability, ErrorKind, Isolation as IsolationLevel, Limits, Seq};
 pub use storage::{LockFreeStorage, ScanPrefix, StorageOptions};

@@ -1,6 +1,6 @@
 //! Commits as JSON, each as an event or as a line.
 
-use mantis_session::{Change, ChangeSet};
+use mantis_session::{Change, ChangeSet, Old, Written};
 use mantis_types::Seq;
 use serde::Serialize;
 
@@ -25,6 +25,11 @@ struct ChangeView<'a> {
     key: Option<TextOrBase64<'a>>,
     #[serde(flatten)]
     written: Option<WrittenView<'a>>,
+    /// `Some(None)` is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old: Option<Option<WrittenView<'a>>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    old_unknown: bool,
 }
 
 #[derive(Serialize)]
@@ -37,28 +42,37 @@ struct WrittenView<'a> {
     value: Option<Readable<'a>>,
 }
 
+impl<'a> WrittenView<'a> {
+    fn new(written: &'a Written) -> Self {
+        let value = written.value.as_ref();
+        Self {
+            content_type: &written.content_type,
+            value_bytes: written.value_bytes,
+            tags: &written.tags,
+            expires_at: written.expires_ms.map(crate::time::rfc3339),
+            value: value.map(|bytes| Readable::of(bytes, &written.content_type)),
+        }
+    }
+}
+
 impl<'a> ChangeView<'a> {
     fn new(change: &'a Change) -> Self {
-        let (op, key, written) = match change {
-            Change::Put(written) => {
-                let value = written.value.as_ref();
-                let view = WrittenView {
-                    content_type: &written.content_type,
-                    value_bytes: written.value_bytes,
-                    tags: &written.tags,
-                    expires_at: written.expires_ms.map(crate::time::rfc3339),
-                    value: value.map(|bytes| Readable::of(bytes, &written.content_type)),
-                };
-                ("put", Some(TextOrBase64(&written.key)), Some(view))
-            }
-            Change::Delete { key } => ("delete", Some(TextOrBase64(key)), None),
-            Change::Clear => ("clear", None, None),
+        let (op, key, written, old) = match change {
+            Change::Put { new, old } => ("put", Some(&new.key), Some(new), old.as_ref()),
+            Change::Delete { key, old } => ("delete", Some(key), None, old.as_ref()),
+            Change::Clear => ("clear", None, None, None),
         };
         Self {
             op,
             space: "kv",
-            key,
-            written,
+            key: key.map(|key| TextOrBase64(key)),
+            written: written.map(WrittenView::new),
+            old: match old {
+                None | Some(Old::Unknown) => None,
+                Some(Old::Absent) => Some(None),
+                Some(Old::Was(written)) => Some(Some(WrittenView::new(written))),
+            },
+            old_unknown: old == Some(&Old::Unknown),
         }
     }
 }

@@ -287,6 +287,23 @@ pub(crate) struct ChangeShape {
     /// `{"base64": "..."}`.
     #[schema(value_type = Option<Value>)]
     value: Option<Value>,
+    /// With `old=true`: what the key held before; null when nothing, left out when it is not known.
+    old: Option<OldShape>,
+    /// With `old=true`: true when that is not known.
+    old_unknown: Option<bool>,
+}
+
+/// What a key held before a commit.
+#[derive(ToSchema)]
+pub(crate) struct OldShape {
+    content_type: String,
+    value_bytes: u64,
+    tags: Vec<String>,
+    #[schema(required)]
+    expires_at: Option<String>,
+    /// As above.
+    #[schema(value_type = Option<Value>)]
+    value: Option<Value>,
 }
 
 /// What the operations of a batch did, in the order asked.

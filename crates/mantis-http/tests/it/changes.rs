@@ -90,6 +90,39 @@ fn commits_are_told_as_events_and_a_client_that_comes_back_goes_on() {
 }
 
 #[test]
+fn old_values_come_when_they_are_asked_for() {
+    let server = TestServer::new();
+    let client = server.client();
+    put(&client, "a", "1");
+    let mut stream = Stream::open(&server, "?values=true&old=true", "");
+    put(&client, "a", "2");
+    client.delete("/api/v1/kv/a");
+    put(&client, "b", "1");
+    let (_, _, data) = stream.event();
+    let change = &data["changes"][0];
+    assert_eq!(
+        (&change["value"], &change["old"]["value"]),
+        (&json!("2"), &json!("1"))
+    );
+    assert_eq!(change["old"]["value_bytes"], 1);
+    assert!(change.get("old_unknown").is_none());
+    let (_, _, data) = stream.event();
+    assert_eq!(data["changes"][0]["old"]["value"], "2");
+    let (_, _, data) = stream.event();
+    assert_eq!(
+        data["changes"][0].get("old"),
+        Some(&Value::Null)
+    );
+    drop(stream);
+    // What was overwritten before is not known, and said to be so.
+    let mut stream = Stream::open(&server, "?since=1&old=true", "");
+    let (_, _, data) = stream.event();
+    let change = &data["changes"][0];
+    assert!(change.get("old").is_none(), "{data}");
+    assert_eq!(change["old_unknown"], true);
+}
+
+#[test]
 fn lines_end_when_they_are_asked_to_and_a_prefix_leaves_out_the_rest() {
     let server = Setup::on_disk().start();
     let client = server.client();

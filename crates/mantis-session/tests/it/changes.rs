@@ -20,6 +20,7 @@ fn follow(session: &Session, prefix: &'static str, values: bool) -> ChangeFeed {
     let filter = ChangeFilter {
         prefix: Bytes::from_static(prefix.as_bytes()),
         values,
+        old: false,
     };
     session.changes(FeedFrom::Now, filter).unwrap()
 }
@@ -37,8 +38,8 @@ fn put(session: &Session, key: &'static str, value: impl Into<Bytes>) {
 /// The keys that were put, and those that were deleted.
 fn shown(set: &ChangeSet) -> Vec<String> {
     let change = |change: &Change| match change {
-        Change::Put(written) => format!("put {}", String::from_utf8_lossy(&written.key)),
-        Change::Delete { key } => format!("delete {}", String::from_utf8_lossy(key)),
+        Change::Put { new, .. } => format!("put {}", String::from_utf8_lossy(&new.key)),
+        Change::Delete { key, .. } => format!("delete {}", String::from_utf8_lossy(key)),
         Change::Clear => "clear".to_owned(),
     };
     set.changes.iter().map(change).collect()
@@ -85,7 +86,7 @@ fn values_come_when_they_are_asked_for_large_ones_in_one_piece() {
         for (feed, value) in [(&mut with, Some(value.clone())), (&mut without, None)] {
             let sets = all_there(feed);
             let changes: Vec<_> = sets.iter().flat_map(|set| &set.changes).collect();
-            let [Change::Put(written)] = changes.as_slice() else {
+            let [Change::Put { new: written, .. }] = changes.as_slice() else {
                 panic!("{changes:?}");
             };
             assert_eq!(written.value, value);

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod before;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod once;

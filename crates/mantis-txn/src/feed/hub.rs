@@ -1,15 +1,17 @@
 //! The last commits in memory, and those who wait for the next one.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use mantis_engine::Counter;
 use mantis_env::Bell;
 use mantis_types::{Limits, Seq};
 use parking_lot::Mutex;
 
+use super::before::Held;
 use crate::outbox::Kept;
 
 /// Most commits in memory, whatever their size.
@@ -26,6 +28,8 @@ pub(crate) struct FeedHub {
     /// Somebody waits: a thread, or a waker.
     awaited: AtomicBool,
     bytes_max: u64,
+    /// Guards the snapshots of followers that ask what was before. Held for a look at each.
+    holders: Mutex<Vec<Weak<Held>>>,
     pub(super) followers: AtomicUsize,
     pub(super) delivered: Counter,
     pub(super) lost: Counter,
@@ -88,10 +92,27 @@ impl FeedHub {
             bell: Bell::default(),
             awaited: AtomicBool::new(false),
             bytes_max: limits.feed_memory,
+            holders: Mutex::default(),
             followers: AtomicUsize::new(0),
             delivered: Counter::default(),
             lost: Counter::default(),
         }
+    }
+
+    /// Takes a follower that holds snapshots.
+    pub(super) fn hold(&self, held: &Arc<Held>) {
+        self.holders.lock().push(Arc::downgrade(held));
+    }
+
+    /// Takes snapshots away from followers that stand still; called now and then.
+    pub(crate) fn rest(&self, visible: Seq, now: Duration) {
+        self.holders.lock().retain(|held| match held.upgrade() {
+            Some(held) => {
+                held.let_go_when_still(visible, now);
+                true
+            }
+            None => false,
+        });
     }
 
     /// Commits are kept from here on; those after `after` are told.

@@ -145,6 +145,14 @@ impl Database {
             values: true,
             ..ChangeFilter::default()
         };
+        self.commit_feed_of(from_seq, filter)
+    }
+
+    /// The same for some keys, without values, or with what was there before: [`ChangeFilter`].
+    ///
+    /// # Errors
+    /// As [`Self::commit_feed`]; `too_large` for a prefix longer than a key may be.
+    pub fn commit_feed_of(&self, from_seq: Seq, filter: ChangeFilter) -> Result<CommitFeed, Error> {
         let feed = self
             .session
             .changes(FeedFrom::After(from_seq.prev()), filter)?;

@@ -127,7 +127,7 @@ fn the_commits_can_be_followed_from_any_on() {
     let mut feed = db.commit_feed(from).unwrap();
     db.storage().put("a", "1").unwrap();
     let set = feed.next(Duration::from_secs(10)).unwrap().unwrap();
-    let [Change::Put(written)] = set.changes.as_slice() else {
+    let [Change::Put { new: written, .. }] = set.changes.as_slice() else {
         panic!("{set:?}");
     };
     assert_eq!(
