@@ -217,7 +217,7 @@ impl Transaction {
     /// Takes back every change since the newest savepoint of this name, which stays open.
     ///
     /// # Errors
-    /// `invalid_request` when there is none; nothing is changed.
+    /// `not_found` when there is none; nothing is changed.
     pub async fn rollback_to(&mut self, name: &str) -> Result<(), Error> {
         let name = name.to_owned();
         self.call(move |tx| tx.rollback_to(&name)).await
@@ -226,7 +226,7 @@ impl Transaction {
     /// Forgets a savepoint, and those opened after it; their changes stay.
     ///
     /// # Errors
-    /// `invalid_request` when there is none.
+    /// `not_found` when there is none.
     pub async fn release(&mut self, name: &str) -> Result<(), Error> {
         let name = name.to_owned();
         self.call(move |tx| tx.release(&name)).await

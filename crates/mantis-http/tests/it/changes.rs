@@ -109,10 +109,7 @@ fn old_values_come_when_they_are_asked_for() {
     let (_, _, data) = stream.event();
     assert_eq!(data["changes"][0]["old"]["value"], "2");
     let (_, _, data) = stream.event();
-    assert_eq!(
-        data["changes"][0].get("old"),
-        Some(&Value::Null)
-    );
+    assert_eq!(data["changes"][0].get("old"), Some(&Value::Null));
     drop(stream);
     // What was overwritten before is not known, and said to be so.
     let mut stream = Stream::open(&server, "?since=1&old=true", "");

@@ -229,7 +229,7 @@ impl Transaction {
     /// Takes back every change since the newest savepoint of this name, which stays open.
     ///
     /// # Errors
-    /// `invalid_request` when there is none; nothing is changed.
+    /// `not_found` when there is none; nothing is changed.
     pub fn rollback_to(&mut self, name: &str) -> Result<(), Error> {
         self.txn.rollback_to(name)
     }
@@ -237,7 +237,7 @@ impl Transaction {
     /// Forgets a savepoint, and those opened after it; their changes stay.
     ///
     /// # Errors
-    /// `invalid_request` when there is none.
+    /// `not_found` when there is none.
     pub fn release(&mut self, name: &str) -> Result<(), Error> {
         self.txn.release(name)
     }

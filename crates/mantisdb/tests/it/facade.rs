@@ -156,7 +156,7 @@ fn a_closure_is_run_again_until_nobody_came_first() {
     });
     assert_eq!(db.storage().get("n").unwrap().as_deref(), Some(&b"400"[..]));
     let refused = db.transact(IsolationLevel::Snapshot, |tx| tx.rollback_to("nothing"));
-    assert_eq!(refused.unwrap_err().code().as_str(), "invalid_request");
+    assert_eq!(refused.unwrap_err().code().as_str(), "not_found");
 }
 
 fn one_more(db: &blocking::Database) {
