@@ -95,10 +95,11 @@ impl ChangeFeed {
             };
             let kv = self.database.kv();
             let before = self.before.as_ref();
-            let changes = kv.changes(self.access, &commit, &self.filter, before)?;
+            let changes = kv.changes(self.access, &commit, &self.filter, before);
             if let Some(before) = &mut self.before {
                 before.pass(&commit)?;
             }
+            let changes = changes?;
             if changes.is_empty() && !self.filter.prefix.is_empty() {
                 continue;
             }

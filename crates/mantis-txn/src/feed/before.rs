@@ -113,21 +113,26 @@ impl Before {
     /// Goes on behind a commit.
     ///
     /// # Errors
-    /// `Corrupt` for a record that is none.
+    /// `Corrupt` for a record that is none; what was before the commits that follow is unknown then.
     pub fn pass(&mut self, commit: &FeedCommit) -> Result<(), TxnError> {
-        for (key, record) in commit.ops() {
-            self.since_bytes += (key.len() + record.map_or(0, <[u8]>::len)) as u64 + ENTRY_BYTES;
-            let record = record.map(Record::copy_from).transpose()?;
-            self.since.insert(key.to_vec(), record);
-        }
+        let remembered = self.remember(commit);
         self.shared.at.store(commit.seq().get(), SeqCst);
         self.settle(commit.seq());
         if self.is_due() {
             self.renew();
         }
-        if self.since_bytes > SINCE_BYTES_MAX {
+        if remembered.is_err() || self.since_bytes > SINCE_BYTES_MAX {
             self.forget();
             self.shared.snapshots.lock().base = None;
+        }
+        remembered
+    }
+
+    fn remember(&mut self, commit: &FeedCommit) -> Result<(), TxnError> {
+        for (key, record) in commit.ops() {
+            self.since_bytes += (key.len() + record.map_or(0, <[u8]>::len)) as u64 + ENTRY_BYTES;
+            let record = record.map(Record::copy_from).transpose()?;
+            self.since.insert(key.to_vec(), record);
         }
         Ok(())
     }
