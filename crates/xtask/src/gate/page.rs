@@ -55,6 +55,10 @@ const REMARKS: &str = "\
   synced before; a step that begins after the store has said that it takes no more writes may not.
 - `kill` and `power` count what was heard before the stop. What the writers say within the same moment
   proves nothing and is not asked for.
+- `histories`, `txn-kill` and `once-kill` have server and clients in one process: requests go over
+  loopback sockets, and nothing is lost between the two. Kills end both at once.
+- `protocols` runs miniatures of the code as if every access to memory were sequentially consistent;
+  row locks alone are the code itself.
 - Live bytes, in `flip`, are those that docs/format.md calls needed. Some flips of them are harmless
   all the same: one slot of the mark stands in for the other, a large value in a table may have been
   overwritten since, and a filter or an index may not be asked.
