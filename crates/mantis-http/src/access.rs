@@ -135,6 +135,23 @@ fn scheme(authorization: &str, basic: bool) -> Option<Cow<'_, str>> {
     None
 }
 
+impl Credentials {
+    /// Whom a secret belongs to; for front ends that have passwords. Takes as long for each.
+    #[must_use]
+    pub fn principal_of(&self, secret: &str) -> Option<Principal> {
+        recognise(secret.as_bytes(), self).map(|caller| caller.principal)
+    }
+
+    /// Who shows no secret on a connection of its own, which no web page can open.
+    #[must_use]
+    pub const fn stranger(&self, is_loopback: bool) -> Principal {
+        match (self.anonymous, is_loopback) {
+            (Anonymous::Owner, _) | (Anonymous::OwnerOnLoopback, true) => Principal::Owner,
+            (Anonymous::Refused, _) | (Anonymous::OwnerOnLoopback, false) => Principal::Anonymous,
+        }
+    }
+}
+
 /// Compares with every secret, whichever fits, so that time does not tell which one it was.
 fn recognise(token: &[u8], credentials: &Credentials) -> Option<Caller> {
     let mut found = None;

@@ -15,11 +15,19 @@ pub enum Origin {
     /// The store itself, when it takes back the space of keys that were emptied before: it changes
     /// nothing that anybody sees.
     Reclaim,
+    /// The Redis wire.
+    Resp,
 }
 
 impl Origin {
     /// Every door.
-    pub const ALL: [Self; 4] = [Self::Internal, Self::Rust, Self::Http, Self::Reclaim];
+    pub const ALL: [Self; 5] = [
+        Self::Internal,
+        Self::Rust,
+        Self::Http,
+        Self::Reclaim,
+        Self::Resp,
+    ];
 
     /// As it stands in the log.
     #[must_use]
@@ -29,6 +37,7 @@ impl Origin {
             Self::Rust => 1,
             Self::Http => 2,
             Self::Reclaim => 3,
+            Self::Resp => 4,
         }
     }
 
@@ -46,6 +55,7 @@ impl Origin {
             Self::Rust => "rust",
             Self::Http => "http",
             Self::Reclaim => "reclaim",
+            Self::Resp => "resp",
         }
     }
 }
@@ -66,6 +76,6 @@ mod tests {
             assert_eq!(usize::from(origin.byte()), place);
             assert_eq!(Origin::from_byte(origin.byte()), Some(origin));
         }
-        assert_eq!(Origin::from_byte(4), None);
+        assert_eq!(Origin::from_byte(5), None);
     }
 }

@@ -1,9 +1,11 @@
 //! `mantisdb serve`: opens the store, serves it over HTTP, and shuts both down in order.
 
 mod logging;
+mod redis;
 mod token;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,11 +70,21 @@ pub(crate) fn run(arguments: &ServeArgs) -> Outcome {
             time_transactions(&timed, &loaded.settings);
             handle.apply(http_settings(loaded, kept_token.as_deref()));
         }));
+        let redis = redis::Redis::bind(&loaded.settings, &database, publisher.clone()).await?;
         let signals = Signals::listen()?;
-        say_ready(&server)?;
+        say_ready(&server, redis.as_ref().map(redis::Redis::local_addr))?;
+        let redis = redis.map(redis::Redis::start);
+        let ending = signals.until_end(&live, |event| publisher.publish(event));
         let whole = server
-            .run(signals.until_end(&live, |event| publisher.publish(event)))
+            .run(async {
+                ending.await;
+                redis.as_ref().inspect(|redis| redis.stop());
+            })
             .await;
+        let whole = match redis {
+            Some(redis) => redis.ended().await && whole,
+            None => whole,
+        };
         if !whole {
             tracing::warn!("some requests did not end within server.shutdown_grace");
         }
@@ -208,11 +220,14 @@ fn http_settings(loaded: &Loaded, kept_token: Option<&str>) -> HttpSettings {
 }
 
 /// The one line that tells other programs where we listen.
-fn say_ready(server: &Server) -> Outcome {
+fn say_ready(server: &Server, redis: Option<SocketAddr>) -> Outcome {
     let mut out = std::io::stdout();
-    writeln!(out, "ready http={}", server.local_addr())?;
+    let http = server.local_addr();
+    let redis = redis.map(|address| format!(" resp={address}"));
+    let redis = redis.unwrap_or_default();
+    writeln!(out, "ready http={http}{redis}")?;
     out.flush()?;
-    tracing::info!(http = %server.local_addr(), version = version::VERSION, "ready");
+    tracing::info!(%http, version = version::VERSION, "ready{redis}");
     Ok(())
 }
 

@@ -264,7 +264,7 @@ pub(crate) struct ChangeSetShape {
     /// When it was committed; null from logs that have no times.
     #[schema(required)]
     time: Option<String>,
-    /// internal, rust or http; null from logs that do not say.
+    /// internal, rust, http or resp; null from logs that do not say.
     #[schema(required)]
     origin: Option<String>,
     /// In key order; empty for bookkeeping of the store.

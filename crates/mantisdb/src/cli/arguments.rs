@@ -195,6 +195,9 @@ pub(crate) struct ServeArgs {
     /// Port of the HTTP listener; 0 takes a free one [default: 8080]
     #[arg(long, value_name = "PORT")]
     port: Option<String>,
+    /// Port of the Redis listener, 0 for a free one [default: off]
+    #[arg(long, value_name = "PORT")]
+    resp_port: Option<String>,
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     host: Option<String>,
@@ -234,8 +237,6 @@ pub(crate) struct ServeArgs {
 
     #[arg(long, value_name = "PORT", hide = true)]
     pg_port: Option<String>,
-    #[arg(long, value_name = "PORT", hide = true)]
-    resp_port: Option<String>,
     #[arg(long, value_name = "PORT", hide = true)]
     admin_port: Option<String>,
     #[arg(long, value_name = "BOOL", hide = true)]

@@ -10,7 +10,9 @@ use mantis_http::Network;
 use mantis_types::{Durability, Isolation};
 use serde_json::Value;
 
-use super::setting::{AnonymousRole, Bytes, Level, LogFormat, LogOutput, Port, Secret, Setting};
+use super::setting::{
+    AnonymousRole, Bytes, Level, LogFormat, LogOutput, Port, PortOrOff, Secret, Setting,
+};
 use super::values::Values;
 
 /// When a changed value takes effect.
@@ -109,6 +111,8 @@ settings! {
         host: String = "127.0.0.1", Restart, env "HOST";
         /// port of the HTTP listener
         port: Port = "8080", Restart, env "PORT";
+        /// port of the Redis listener, or off
+        resp_port: PortOrOff = "off", Restart, env "RESP_PORT";
         /// file with the certificate chain (PEM)
         tls_cert: Option<PathBuf> = "", Restart, env "TLS_CERT";
         /// file with the private key (PEM)
@@ -278,7 +282,6 @@ pub(crate) const WITHOUT_EFFECT: &[(&str, &str)] = &[
 /// be said to be `off`, and switches `true`, since that is what they are; all else is refused.
 pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("server.pg_port", "the PostgreSQL listener"),
-    ("server.resp_port", "the RESP listener"),
     (
         "server.admin_port",
         "a listener of its own for the admin API",
@@ -315,7 +318,6 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
 pub(crate) const OTHER_SHORT_ENV: &[(&str, &str)] = &[
     ("EVICTION_POLICY", "memory.eviction_policy"),
     ("PG_PORT", "server.pg_port"),
-    ("RESP_PORT", "server.resp_port"),
     ("ADMIN_PORT", "server.admin_port"),
     ("METRICS_PORT", "metrics.port"),
     ("WAL_DIR", "database.wal_dir"),

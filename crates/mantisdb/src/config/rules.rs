@@ -171,6 +171,12 @@ fn listener(found: &mut Found, profile: Profile, settings: &Settings) {
             "server.host: {error} (MANTIS_ADMIN_TOKEN_FILE names a file that holds the token)"
         ));
     }
+    if server.resp_port.0.is_some() && !host.is_loopback() && !server.insecure {
+        found.refuse(
+            "server.resp_port: the Redis listener has no TLS yet: set it off, listen on 127.0.0.1, or \
+             say --insecure",
+        );
+    }
 }
 
 fn secrets(found: &mut Found, profile: Profile, settings: &Settings) {

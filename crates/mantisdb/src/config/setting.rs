@@ -95,13 +95,35 @@ impl Setting for Port {
 
     fn parse(text: &str) -> Result<Self, String> {
         if text == "off" {
-            return Err("cannot be off: HTTP is the only listener of this build".to_owned());
+            return Err("cannot be off: the server is asked about itself over HTTP".to_owned());
         }
         text.parse().map(Self).map_err(|_| expected::<Self>())
     }
 
     fn json(&self) -> Value {
         Value::from(self.0)
+    }
+}
+
+/// The port of a listener that may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PortOrOff(pub(crate) Option<u16>);
+
+impl Setting for PortOrOff {
+    const FORM: &'static str = "off, or a port from 0 (a free one) to 65535";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            port => port
+                .parse()
+                .map(|port| Self(Some(port)))
+                .map_err(|_| expected::<Self>()),
+        }
+    }
+
+    fn json(&self) -> Value {
+        self.0.map_or_else(|| Value::from("off"), Value::from)
     }
 }
 

@@ -166,7 +166,7 @@ fn parts_that_are_not_built_are_refused_and_switched_off_ports_are_not() {
     );
     refused("", &[("MANTIS_POOL_SIZE", "5")], "the connection pool");
     refused("", &[("MANTIS_BACKUP_ENABLED", "true")], "backups");
-    let off = load_file("server:\n  pg_port: off\n  resp_port: off\n", &[]).unwrap();
+    let off = load_file("server:\n  pg_port: off\n", &[]).unwrap();
     assert!(off.warnings.is_empty(), "{:?}", off.warnings);
 }
 

@@ -15,6 +15,8 @@ mod offline;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod redis;
+#[cfg(test)]
 mod serving;
 #[cfg(test)]
 mod spelling;

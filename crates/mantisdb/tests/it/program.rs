@@ -133,6 +133,8 @@ impl Place {
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
+    /// The address of the Redis listener; empty when it is off.
+    pub(crate) resp: String,
     log: Receiver<String>,
 }
 
@@ -149,9 +151,15 @@ impl Server {
             drop(child.kill());
             panic!("not ready: {:?}", log.try_iter().collect::<Vec<_>>());
         };
-        let address = line.strip_prefix("ready http=");
-        let url = format!("http://{}", address.unwrap_or_else(|| panic!("{line:?}")));
-        Self { child, url, log }
+        let addresses = line.strip_prefix("ready http=");
+        let addresses = addresses.unwrap_or_else(|| panic!("{line:?}"));
+        let (http, resp) = addresses.split_once(" resp=").unwrap_or((addresses, ""));
+        Self {
+            child,
+            url: format!("http://{http}"),
+            resp: resp.to_owned(),
+            log,
+        }
     }
 
     fn pid(&self) -> Pid {

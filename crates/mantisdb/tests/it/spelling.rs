@@ -148,14 +148,7 @@ fn help_promises_no_model_that_is_not_built() {
             .filter(|verb| **verb != "help")
             .map(|verb| place.run(&[verb, "--help"]).ok().to_owned()),
     );
-    for model in [
-        "multi-model",
-        "SQL",
-        "Redis",
-        "documents",
-        "columnar",
-        "PostgreSQL",
-    ] {
+    for model in ["multi-model", "SQL", "documents", "columnar", "PostgreSQL"] {
         let promising = texts.iter().find(|text| text.contains(model));
         assert_eq!(promising, None, "{model}");
     }
