@@ -395,9 +395,13 @@ impl Kv {
                 within("limits.tag_bytes_max", tag_max, text.len() as u64)?;
             }
             let max_seconds = limits.ttl_seconds_max;
-            if let Expiry::AfterMs(ms) = put.expiry
-                && !(1..=max_seconds.saturating_mul(1000)).contains(&ms)
-            {
+            let max_ms = max_seconds.saturating_mul(1000);
+            let is_possible = match put.expiry {
+                Expiry::AfterMs(ms) => (1..=max_ms).contains(&ms),
+                Expiry::AtMs(ms) => ms.saturating_sub(self.now_ms()) <= max_ms,
+                Expiry::Never | Expiry::Keep => true,
+            };
+            if !is_possible {
                 return Err(KvError::InvalidTtl { max_seconds });
             }
         }

@@ -27,6 +27,8 @@ pub enum Expiry {
     Never,
     /// This many milliseconds from the commit's time on; at least 1.
     AfterMs(u64),
+    /// At this moment, Unix time in milliseconds; one that has passed is as good as a delete.
+    AtMs(u64),
     /// As the version that is replaced; for ever when there is none.
     Keep,
 }

@@ -86,6 +86,7 @@ impl<'a, S: Source> Unit<'a, S> {
         let expires_ms = match put.expiry {
             Expiry::Never => None,
             Expiry::AfterMs(ms) => Some(self.now_ms.saturating_add(ms)),
+            Expiry::AtMs(ms) => Some(ms),
             Expiry::Keep => found.as_ref().and_then(|f| f.expires_ms),
         };
         let new = NewValue {

@@ -151,6 +151,9 @@ impl Connection {
         let (Some(mut client), mut output) = (self.client.take(), self.output.split()) else {
             return false;
         };
+        let shared = Arc::clone(&client.shared);
+        // It is never closed.
+        let thread = shared.threads.acquire().await;
         let work = move || {
             requests
                 .take_while(|request| {
@@ -161,7 +164,9 @@ impl Connection {
                 .for_each(drop);
             (client, output)
         };
-        match tokio::task::spawn_blocking(work).await {
+        let done = tokio::task::spawn_blocking(work).await;
+        drop(thread);
+        match done {
             Ok((client, output)) => {
                 self.client = Some(client);
                 self.output = output;

@@ -26,6 +26,8 @@ pub struct RequestLimits {
     pub inline_bytes_max: usize,
     /// Bytes of all arguments of one request (`client-query-buffer-limit`).
     pub request_bytes_max: usize,
+    /// Whether they are those of clients that have not signed in, which errors then say.
+    pub are_for_strangers: bool,
 }
 
 impl RequestLimits {
@@ -35,6 +37,7 @@ impl RequestLimits {
         args_max: 1 << 20,
         inline_bytes_max: 64 << 10,
         request_bytes_max: 1 << 30,
+        are_for_strangers: false,
     };
     /// For all others: enough for AUTH and HELLO.
     pub const STRANGER: Self = Self {
@@ -42,6 +45,7 @@ impl RequestLimits {
         args_max: 10,
         inline_bytes_max: 64 << 10,
         request_bytes_max: 64 << 10,
+        are_for_strangers: true,
     };
 }
 
@@ -165,7 +169,7 @@ impl Array {
         }
         let count = usize::try_from(count).map_err(|_| invalid())?;
         if count > limits.args_max {
-            return Err(match limits.args_max == RequestLimits::STRANGER.args_max {
+            return Err(match limits.are_for_strangers {
                 true => ProtocolError::new("unauthenticated multibulk length"),
                 false => invalid(),
             });
@@ -194,8 +198,6 @@ impl Array {
                 },
             };
             if buffer.len() < len + 2 {
-                // The reader of the socket then reads the rest in one piece.
-                buffer.reserve(len + 2 - buffer.len());
                 return Ok(false);
             }
             self.args.push(buffer.split_to(len).freeze());
@@ -225,7 +227,7 @@ impl Array {
         let len = len.and_then(|len| usize::try_from(len).ok());
         let len = len.filter(|len| *len <= limits.bulk_bytes_max);
         let Some(len) = len else {
-            return Err(match limits.args_max == RequestLimits::STRANGER.args_max {
+            return Err(match limits.are_for_strangers {
                 true => ProtocolError::new("unauthenticated bulk length"),
                 false => ProtocolError::new("invalid bulk length"),
             });

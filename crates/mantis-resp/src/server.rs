@@ -19,6 +19,9 @@ use crate::rules::Rules;
 /// Pause after accepting failed, which happens when there are no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Half of what a runtime has for work that blocks.
+const THREADS_MAX: usize = 256;
+
 /// How a server is started.
 #[derive(Clone, Copy, Debug)]
 pub struct RespConfig {
@@ -63,6 +66,9 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     pub(crate) rules: Arc<dyn Rules>,
     pub(crate) limits: RequestLimits,
+    /// One for each thread that commands may hold at a time. The other front ends, which commit the
+    /// transactions that commands wait for, always find one.
+    pub(crate) threads: Semaphore,
     pub(crate) counts: Counts,
 }
 
@@ -134,6 +140,7 @@ impl Server {
             database,
             rules,
             limits: config.limits,
+            threads: Semaphore::new(THREADS_MAX),
             counts: Counts::default(),
         };
         Ok(Self {

@@ -80,7 +80,7 @@ commands! {
         client -2 ADMIN NO_KEYS connection::client: "ID, GETNAME, SETNAME, SETINFO";
         command -1 ADMIN NO_KEYS server::command: "COUNT, LIST, INFO, DOCS";
         time 1 QUICK NO_KEYS server::time: "the server's clock";
-        dbsize 1 READ NO_KEYS server::dbsize: "how many keys there are";
+        dbsize 1 READ NO_KEYS server::dbsize: "how many keys there are; it counts them";
         info -1 ADMIN NO_KEYS server::info: "sections server, clients, stats, keyspace";
     }
     Strings {

@@ -36,11 +36,10 @@ impl Clock {
     }
 }
 
-/// How long a value lives that expires at `moment`; `None` when that has passed.
+/// The expiry at `moment`; `None` when that has passed.
 pub(crate) fn until(moment: i64, now_ms: u64) -> Option<Expiry> {
     let moment = u64::try_from(moment).ok()?;
-    let left = moment.checked_sub(now_ms).filter(|left| *left > 0)?;
-    Some(Expiry::AfterMs(left))
+    (moment > now_ms).then_some(Expiry::AtMs(moment))
 }
 
 pub(crate) fn expire(client: &mut Client, arguments: &[Bytes]) -> Outcome {

@@ -54,21 +54,24 @@ fn a_store_that_lost_something_before_it_held_still_is_no_template() {
 /// Rot in the very last record that was acknowledged is not taken for a torn tail.
 #[test]
 fn each_flip_of_the_last_acknowledged_record_is_found() {
-    let flip = |target| {
+    let flip = |target, later: u64| {
         let dir = setting::dir();
+        let sweep = sweep(target, 12);
         let rig = FlipSweep {
             aim: Aim::LastRecord,
-            ..sweep(target, 12)
+            seed: sweep.seed + later,
+            ..sweep
         };
         let tally = rig.run(dir.path()).expect("the children run");
         println!("flips of the last record of {}:\n{tally}", target.word());
         tally
     };
-    let tally = flip(TargetKind::Store(StoreSize::Small));
+    let tally = flip(TargetKind::Store(StoreSize::Small), 0);
     assert_eq!(tally.total().detected(), 12, "{tally}");
-    // The control takes them for torn tails.
-    let tally = flip(TargetKind::Control(ControlKind::Fsync));
-    assert_eq!(tally.total().silent, 12, "{tally}");
+    // The control takes them for torn tails; that shows unless the last step changed nothing, such as the
+    // removal of a key that was not there.
+    let mut tallies = (0..8).map(|later| flip(TargetKind::Control(ControlKind::Fsync), later));
+    assert!(tallies.any(|tally| tally.total().silent == 12));
 }
 
 #[test]
