@@ -145,10 +145,7 @@ impl Credentials {
     /// Who shows no secret on a connection of its own, which no web page can open.
     #[must_use]
     pub const fn stranger(&self, is_loopback: bool) -> Principal {
-        match (self.anonymous, is_loopback) {
-            (Anonymous::Owner, _) | (Anonymous::OwnerOnLoopback, true) => Principal::Owner,
-            (Anonymous::Refused, _) | (Anonymous::OwnerOnLoopback, false) => Principal::Anonymous,
-        }
+        self.anonymous.principal(is_loopback)
     }
 }
 
@@ -176,18 +173,9 @@ fn recognise(token: &[u8], credentials: &Credentials) -> Option<Caller> {
 }
 
 fn anonymous(door: Door<'_>, rule: Anonymous) -> Option<Caller> {
-    let owner = match rule {
-        Anonymous::Refused => false,
-        Anonymous::Owner => true,
-        Anonymous::OwnerOnLoopback => door.loopback && is_direct(door.headers, door.uri),
-    };
-    let principal = if owner {
-        Principal::Owner
-    } else {
-        Principal::Anonymous
-    };
+    let is_local = door.loopback && is_direct(door.headers, door.uri);
     Some(Caller {
-        principal,
+        principal: rule.principal(is_local),
         ..Caller::NOBODY
     })
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mantis_session::Principal;
 use mantis_types::{Durability, Isolation};
 
 use crate::peers::Network;
@@ -171,6 +172,16 @@ pub enum Anonymous {
     OwnerOnLoopback,
     /// The owner of the data from everywhere (`security.anonymous_role: owner`).
     Owner,
+}
+
+impl Anonymous {
+    /// Who a caller without credentials is; `is_local`: one of this machine that speaks for itself.
+    pub(crate) const fn principal(self, is_local: bool) -> Principal {
+        match (self, is_local) {
+            (Self::Owner, _) | (Self::OwnerOnLoopback, true) => Principal::Owner,
+            (Self::Refused, _) | (Self::OwnerOnLoopback, false) => Principal::Anonymous,
+        }
+    }
 }
 
 /// Why a server must not start like this. The binary ends with exit code 78 on it.

@@ -74,9 +74,7 @@ impl Client {
             return Err(unknown(name));
         };
         if !command.takes(request.len()) {
-            let name = command.name;
-            let text = format!("ERR wrong number of arguments for '{name}' command");
-            return Err(Failure::new(text));
+            return Err(Failure::wrong_count(command.name));
         }
         if self.is_stranger() && !command.flags.contains(&"no_auth") {
             return Err(Failure::new("NOAUTH Authentication required."));

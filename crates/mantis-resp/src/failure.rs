@@ -22,6 +22,11 @@ impl Failure {
         Self::Says(text.into())
     }
 
+    pub(crate) fn wrong_count(command: &str) -> Self {
+        let text = format!("ERR wrong number of arguments for '{command}' command");
+        Self::new(text)
+    }
+
     pub(crate) fn syntax() -> Self {
         Self::new("ERR syntax error")
     }

@@ -31,5 +31,6 @@ pub mod sweep;
 pub mod target;
 pub mod txn_child;
 pub mod txn_kill;
+mod voice;
 pub mod wire;
 pub mod writing;

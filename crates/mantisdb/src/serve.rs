@@ -78,7 +78,9 @@ pub(crate) fn run(arguments: &ServeArgs) -> Outcome {
         let whole = server
             .run(async {
                 ending.await;
-                redis.as_ref().inspect(|redis| redis.stop());
+                if let Some(redis) = &redis {
+                    redis.stop();
+                }
             })
             .await;
         let whole = match redis {

@@ -83,7 +83,7 @@ fn stored(root: &Path, store: &Store, part: &Part) -> Result<Record> {
         size: part.size,
         ..Record::default()
     });
-    let is_old = !record.sources.is_empty() && record.sources != sources::key(root, part.sources)?;
+    let is_old = !record.sources.is_empty() && record.sources != sources::key(root, &part.paths())?;
     if is_old {
         record.outcome = Outcome::Partial;
         "its sources have changed since".clone_into(&mut record.note);

@@ -10,9 +10,7 @@ pub(crate) fn ping(_: &mut Client, arguments: &[Bytes]) -> Outcome {
     match arguments {
         [] => Ok(Reply::Status("PONG")),
         [argument] => Ok(Reply::Bulk(argument.clone())),
-        _ => Err(Failure::new(
-            "ERR wrong number of arguments for 'ping' command",
-        )),
+        _ => Err(Failure::wrong_count("ping")),
     }
 }
 

@@ -31,13 +31,13 @@ pub(crate) fn mget(client: &mut Client, arguments: &[Bytes]) -> Outcome {
 }
 
 pub(crate) fn mset(client: &mut Client, arguments: &[Bytes]) -> Outcome {
-    together(client, puts("mset", Condition::Always, arguments)?)?;
+    together(client, puts("mset", arguments)?)?;
     Ok(Reply::OK)
 }
 
 pub(crate) fn msetnx(client: &mut Client, arguments: &[Bytes]) -> Outcome {
     // A key that stands twice is absent for the first of its puts only.
-    let mut ops = puts("msetnx", Condition::Always, arguments)?;
+    let mut ops = puts("msetnx", arguments)?;
     let mut seen = std::collections::HashSet::new();
     for op in &mut ops {
         if let BatchOp::Set(put) = op
@@ -58,18 +58,12 @@ fn is_unmet(error: &SessionError) -> bool {
     [Code::BatchAborted, Code::PreconditionFailed].contains(&error.code())
 }
 
-fn puts(name: &str, condition: Condition, pairs: &[Bytes]) -> Result<Vec<BatchOp>, Failure> {
+fn puts(name: &str, pairs: &[Bytes]) -> Result<Vec<BatchOp>, Failure> {
     let (pairs, rest) = pairs.as_chunks::<2>();
     if !rest.is_empty() {
-        let text = format!("ERR wrong number of arguments for '{name}' command");
-        return Err(Failure::new(text));
+        return Err(Failure::wrong_count(name));
     }
-    let put = |[key, value]: &[Bytes; 2]| {
-        BatchOp::Set(Put {
-            condition,
-            ..Put::new(key.clone(), value.clone())
-        })
-    };
+    let put = |[key, value]: &[Bytes; 2]| BatchOp::Set(Put::new(key.clone(), value.clone()));
     Ok(pairs.iter().map(put).collect())
 }
 

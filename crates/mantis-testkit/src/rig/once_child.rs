@@ -3,16 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use mantis_env::Env;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::child::Ear;
+use super::voice::Voice;
 use super::wire::Line;
 use crate::door::rest::Rest;
 use crate::door::rest::caller::{Caller, JSON};
@@ -64,7 +64,7 @@ impl Retrying {
 
     fn serve(&self, voice: &Voice) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.dir)?;
-        let door = Rest::on_disk(&Env::real(), Path::new(&self.dir))?;
+        let door = Rest::on_disk(&Env::real(), &self.dir)?;
         Line::Opened.say()?;
         let caller = door.caller();
         let next = AtomicUsize::new(0);
@@ -155,20 +155,6 @@ impl Retrying {
             let value = value.ok_or_else(|| Refusal::new("shape", format!("no value: {data}")))?;
             return Ok((value, answer.is_replayed));
         }
-    }
-}
-
-/// Says one line at a time.
-#[derive(Debug, Default)]
-struct Voice {
-    /// Guards the standard output; held for one line, or as long as the parent does not listen.
-    alone: Mutex<()>,
-}
-
-impl Voice {
-    fn say(&self, line: &Line) {
-        let _alone = self.alone.lock();
-        line.say().expect("the parent listens");
     }
 }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mantis_env::Env;
-use parking_lot::Mutex;
 
 use super::child::Ear;
+use super::voice::Voice;
 use super::wire::Line;
 use crate::door::Door;
 use crate::door::half::{Fault, Half};
@@ -127,20 +127,6 @@ impl Transacting {
         for text in seen.strange {
             voice.say(&Line::Violation(text));
         }
-    }
-}
-
-/// Says one line at a time: long ones are no single write for the pipe.
-#[derive(Debug, Default)]
-struct Voice {
-    /// Guards the standard output; held for one line, or as long as the parent does not listen.
-    alone: Mutex<()>,
-}
-
-impl Voice {
-    fn say(&self, line: &Line) {
-        let _alone = self.alone.lock();
-        line.say().expect("the parent listens");
     }
 }
 

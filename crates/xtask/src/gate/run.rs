@@ -83,7 +83,7 @@ impl<'a> Runner<'a> {
 
     /// The stored record if it is of these sources, or a new one.
     fn begin(&self, part: &Part) -> Result<Record> {
-        let key = sources::key(self.root, part.sources)?;
+        let key = sources::key(self.root, &part.paths())?;
         let stored = self.store.load(part.name)?;
         if let Some(record) = stored.filter(|r| r.sources == key && !self.request.again) {
             return Ok(record);
